@@ -1,0 +1,32 @@
+//! What every other module speaks: ids, errors, time, money, contexts, events.
+//!
+//! Nothing here does I/O, and nothing here knows a port or a domain.
+
+mod clock;
+mod context;
+mod error;
+mod event;
+mod id;
+pub mod limits;
+mod money;
+mod page;
+mod permission;
+mod sealed;
+mod secret;
+
+pub use clock::Timestamp;
+pub use context::{Actor, ClientInfo, Context, IdempotencyKey, Permissions, Principal, TraceParent};
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use event::{Event, EventData, EventPosition, NewEvent, Position};
+pub use id::{
+    AccountId, CorrelationId, DeadLetterId, EventId, IdError, NotificationId, RawId, SessionId, TransferId,
+    UserId,
+};
+pub use money::{Amount, Asset, Balance};
+pub use page::{Cursor, Page, PageRequest};
+pub use permission::Permission;
+pub use sealed::{DataKey, Sealed};
+pub use secret::Secret;
+
+/// A boxed future: what an object-safe asynchronous trait method returns.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

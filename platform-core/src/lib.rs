@@ -1,0 +1,2 @@
+//! Seven backend domains as one embeddable library.
+pub mod kernel;

@@ -1,0 +1,2 @@
+//! The binary `platform`.
+fn main() {}
