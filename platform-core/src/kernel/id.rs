@@ -138,6 +138,8 @@ macro_rules! typed_id {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        $crate::__text_schema! { $name, concat!("`", $prefix, "_` followed by 26 base32 characters (TypeID over UUIDv7)") }
     };
 }
 

@@ -11,6 +11,7 @@ pub mod limits;
 mod money;
 mod page;
 mod permission;
+mod schema;
 mod sealed;
 mod secret;
 
@@ -27,6 +28,10 @@ pub use page::{Cursor, Page, PageRequest};
 pub use permission::Permission;
 pub use sealed::{DataKey, Sealed};
 pub use secret::Secret;
+
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub use utoipa as schema_of;
 
 /// A boxed future: what an object-safe asynchronous trait method returns.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
