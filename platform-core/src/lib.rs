@@ -1,2 +1,4 @@
 //! Seven backend domains as one embeddable library.
 pub mod kernel;
+#[cfg(test)]
+mod testdata;

@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod id;
 pub mod limits;
+pub mod merkle;
 mod money;
 mod page;
 mod permission;
