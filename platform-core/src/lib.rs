@@ -1,4 +1,8 @@
 //! Seven backend domains as one embeddable library.
+#[cfg(feature = "auth")]
+pub mod auth;
 pub mod kernel;
 #[cfg(test)]
 mod testdata;
+#[cfg(feature = "users")]
+pub mod users;

@@ -1,0 +1,3 @@
+//! Auth: accounts, passwords, sessions, tokens.
+
+pub mod events;
