@@ -6,3 +6,5 @@ pub mod kernel;
 mod testdata;
 #[cfg(feature = "users")]
 pub mod users;
+#[cfg(feature = "gateway")]
+pub mod gateway;
