@@ -1,4 +1,6 @@
 //! Seven backend domains as one embeddable library.
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "auth")]
 pub mod auth;
 pub mod kernel;
