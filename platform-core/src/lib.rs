@@ -3,10 +3,10 @@
 pub mod audit;
 #[cfg(feature = "auth")]
 pub mod auth;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod kernel;
 #[cfg(test)]
 mod testdata;
 #[cfg(feature = "users")]
 pub mod users;
-#[cfg(feature = "gateway")]
-pub mod gateway;

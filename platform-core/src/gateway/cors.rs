@@ -126,6 +126,9 @@ mod tests {
         let public: Cors = serde_json::from_value(serde_json::json!({"origins": ["*"]})).unwrap();
         assert_eq!(has(&public.answer(Some("https://x")), "access-control-allow-origin").unwrap(), "*");
         let ask = Preflight { origin: "https://x", method: "DELETE", headers: None };
-        assert_eq!(has(&public.preflight(ask, &["DELETE".to_owned()]), "access-control-allow-methods").unwrap(), "DELETE");
+        assert_eq!(
+            has(&public.preflight(ask, &["DELETE".to_owned()]), "access-control-allow-methods").unwrap(),
+            "DELETE"
+        );
     }
 }

@@ -35,8 +35,7 @@ pub(super) fn too_many_routes(limit: usize) -> Error {
 
 /// The stored route is not the one that the caller has seen.
 pub(super) fn stale_revision(present: u64) -> Error {
-    Error::precondition("gateway.stale_revision", "the route has been changed since")
-        .with("present", present)
+    Error::precondition("gateway.stale_revision", "the route has been changed since").with("present", present)
 }
 
 /// Nothing answers here.

@@ -19,5 +19,6 @@ pub use model::{
 pub use pattern::{RESERVED, canonical_path, is_reserved};
 pub use table::{CompiledRoute, RequestHead, Resolution, RouteTable};
 pub use upstream::{
-    Circuit, CircuitState, Endpoint, Failure, Health, Lease, Outcome, Pool, RetryBudget, UpstreamUrl, may_retry,
+    Circuit, CircuitState, Endpoint, Failure, Health, Lease, Outcome, Pool, RetryBudget, UpstreamUrl,
+    may_retry,
 };

@@ -6,18 +6,8 @@ use super::error;
 use crate::kernel::Result;
 
 /// The first segments that the platform's own endpoints have: no route may begin with one of them.
-pub const RESERVED: [&str; 10] = [
-    "v1",
-    "ofrep",
-    "scim",
-    "oauth2",
-    ".well-known",
-    "livez",
-    "readyz",
-    "health",
-    "metrics",
-    "openapi.json",
-];
+pub const RESERVED: [&str; 10] =
+    ["v1", "ofrep", "scim", "oauth2", ".well-known", "livez", "readyz", "health", "metrics", "openapi.json"];
 
 /// Bytes of a route's path.
 const PATH_BYTES: usize = 1_024;
@@ -77,7 +67,10 @@ pub(super) fn shape(path: &str) -> Result<String, &'static str> {
 /// Unreserved characters and those sub-delimiters that servers do not give a meaning.
 fn is_literal(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'\'' | b'(' | b')' | b'+' | b',' | b'@' | b':')
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'\'' | b'(' | b')' | b'+' | b',' | b'@' | b':'
+        )
 }
 
 /// A host pattern in lower case.
@@ -172,8 +165,10 @@ mod tests {
 
     #[test]
     fn a_path_that_servers_read_in_different_ways_is_no_route() {
-        for bad in ["", "a", "//", "/a//b", "/a/../b", "/a/.", "/{*x}/b", "/{}", "/a{x}", "/{x", "/a%20", "/{x-y}", "/a?b"]
-        {
+        for bad in [
+            "", "a", "//", "/a//b", "/a/../b", "/a/.", "/{*x}/b", "/{}", "/a{x}", "/{x", "/a%20", "/{x-y}",
+            "/a?b",
+        ] {
             assert!(shape(bad).is_err(), "{bad}");
         }
     }
@@ -187,8 +182,23 @@ mod tests {
     #[test]
     fn ambiguous_paths_are_refused() {
         for bad in [
-            "", "*", "/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/a//b", "//a", "/a%2fb", "/a%5cb", "/a\\b", "/a%00", "/a%0d",
-            "/a%", "/a%4", "/a%zz", "/a/./b", "/a%é",
+            "",
+            "*",
+            "/a/../b",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/a//b",
+            "//a",
+            "/a%2fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/a%0d",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/a/./b",
+            "/a%é",
         ] {
             assert_eq!(canonical_path(bad).unwrap_err().code(), "gateway.ambiguous_path", "{bad}");
         }

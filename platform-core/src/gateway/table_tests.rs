@@ -89,7 +89,9 @@ fn preflights_are_answered_here_and_other_options_pass() {
 #[test]
 fn a_flag_chooses_among_targets() {
     let mut route = named("api", json!({"path": "/x"}));
-    route.route.flag = serde_json::from_value(json!({"key": "f", "variants": {"new": {"upstreams": ["http://b"]}}})).unwrap();
+    route.route.flag =
+        serde_json::from_value(json!({"key": "f", "variants": {"new": {"upstreams": ["http://b"]}}}))
+            .unwrap();
     let table = RouteTable::compile(&[route], &RouteTable::default()).unwrap();
     let compiled = &table.routes()[0];
     let host = |variant| compiled.pool(variant).endpoints()[0].url().host().to_owned();

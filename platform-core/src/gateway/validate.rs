@@ -68,7 +68,8 @@ fn methods(list: &[String], pointer: &str) -> Result<()> {
     bounded(list, pointer)?;
     for (index, method) in list.iter().enumerate() {
         let upper = method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-        if method.is_empty() || method.len() > 32 || !upper || matches!(method.as_str(), "CONNECT" | "TRACE") {
+        if method.is_empty() || method.len() > 32 || !upper || matches!(method.as_str(), "CONNECT" | "TRACE")
+        {
             let why = "a method is a word in upper case, other than CONNECT and TRACE";
             return Err(invalid_route(format_args!("{pointer}/{index}"), why));
         }
@@ -135,7 +136,9 @@ fn is_origin(origin: &str) -> bool {
     matches!(scheme, "http" | "https")
         && !host.is_empty()
         && host.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+            byte.is_ascii_lowercase()
+                || byte.is_ascii_digit()
+                || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
         })
 }
 
@@ -224,7 +227,10 @@ mod tests {
             (json!({"cors": {"origins": ["*"], "credentials": true}}), "/cors/origins/0"),
             (json!({"cors": {"origins": ["*"], "headers": ["x y"]}}), "/cors/headers/0"),
             (json!({"flag": {"key": "f", "variants": {}}}), "/flag/variants"),
-            (json!({"flag": {"key": "f", "variants": {"a/b": {"upstreams": [""]}}}}), "/flag/variants/a~1b/upstreams/0"),
+            (
+                json!({"flag": {"key": "f", "variants": {"a/b": {"upstreams": [""]}}}}),
+                "/flag/variants/a~1b/upstreams/0",
+            ),
         ] {
             assert_eq!(refused_at(change.clone()), pointer, "{change}");
         }

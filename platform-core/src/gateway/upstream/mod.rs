@@ -11,7 +11,7 @@ mod url;
 
 pub use circuit::{Circuit, CircuitState};
 pub use health::Health;
-pub use pool::{Endpoint, Lease, Outcome, Pool};
 pub(super) use pool::Upstreams;
+pub use pool::{Endpoint, Lease, Outcome, Pool};
 pub use retry::{Failure, RetryBudget, may_retry};
 pub use url::UpstreamUrl;

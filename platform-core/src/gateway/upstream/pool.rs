@@ -88,7 +88,9 @@ impl Pool {
             }
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || self.endpoints.iter().cycle().skip(turn % self.endpoints.len().max(1)).take(self.endpoints.len());
+        let in_turn = || {
+            self.endpoints.iter().cycle().skip(turn % self.endpoints.len().max(1)).take(self.endpoints.len())
+        };
         let untried = |endpoint: &&Arc<Endpoint>| !tried.iter().any(|other| Arc::ptr_eq(other, endpoint));
         let chosen = in_turn()
             .filter(untried)
@@ -96,7 +98,9 @@ impl Pool {
             .or_else(|| in_turn().find(untried))
             .or_else(|| in_turn().next());
         match chosen {
-            Some(endpoint) => Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), open: true }),
+            Some(endpoint) => {
+                Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), open: true })
+            }
             None => {
                 self.state.lock().circuit.forget();
                 Err(error::circuit_open(Duration::from_secs(1)))
@@ -114,7 +118,8 @@ impl Pool {
         now: Timestamp,
         random: u64,
     ) -> Option<Duration> {
-        let again = may_retry(method, failure, attempts, body_untouched) && self.state.lock().budget.retry(now);
+        let again =
+            may_retry(method, failure, attempts, body_untouched) && self.state.lock().budget.retry(now);
         again.then(|| backoff(attempts, random))
     }
 }
@@ -162,7 +167,11 @@ pub(in crate::gateway) struct Upstreams {
 
 impl Upstreams {
     /// The pool of a target, with the state that `before` has for it.
-    pub(in crate::gateway) fn pool(&mut self, target: &Target, before: &Upstreams) -> Result<Arc<Pool>, &'static str> {
+    pub(in crate::gateway) fn pool(
+        &mut self,
+        target: &Target,
+        before: &Upstreams,
+    ) -> Result<Arc<Pool>, &'static str> {
         let key = &target.upstreams;
         if let Some(pool) = self.pools.get(key) {
             return Ok(Arc::clone(pool));
@@ -202,7 +211,8 @@ mod tests {
     #[test]
     fn endpoints_take_turns() {
         let pool = pool(&["http://a", "http://b", "http://c"]);
-        let hosts: Vec<_> = (0..6).map(|_| pool.lease(now(), &[]).unwrap().endpoint().url().host().to_owned()).collect();
+        let hosts: Vec<_> =
+            (0..6).map(|_| pool.lease(now(), &[]).unwrap().endpoint().url().host().to_owned()).collect();
         assert_eq!(hosts, ["a", "b", "c", "a", "b", "c"]);
     }
 
@@ -211,7 +221,8 @@ mod tests {
         let pool = pool(&["http://a", "http://b"]);
         for _ in 0..10 {
             let lease = pool.lease(now(), &[]).unwrap();
-            let outcome = if lease.endpoint().url().host() == "a" { Outcome::Failed } else { Outcome::Answered };
+            let outcome =
+                if lease.endpoint().url().host() == "a" { Outcome::Failed } else { Outcome::Answered };
             lease.finish(outcome, now());
         }
         for _ in 0..4 {

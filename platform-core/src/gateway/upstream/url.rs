@@ -27,7 +27,8 @@ impl UpstreamUrl {
             _ => (authority, 80),
         };
         let base = base.trim_end_matches('/');
-        let base_ok = base.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\' | b'%'));
+        let base_ok =
+            base.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\' | b'%'));
         let dots = base.split('/').any(|segment| matches!(segment, "." | ".."));
         if is_host(host) && url.len() <= 1_024 && base_ok && !dots && !base.contains("//") {
             Ok(UpstreamUrl { host: host.to_ascii_lowercase(), port, base: base.to_owned() })
@@ -91,9 +92,24 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for bad in [
-            "", "a", "https://a", "http://", "http://a:0", "http://a:99999", "http://a:", "http://a b", "http://u@a",
-            "http://a/?x", "http://a/#x", "http://a/../b", "http://a/%2e%2e", "http://::1", "http://[x]", "http://a..b",
-            "http://a//b", "http:///b",
+            "",
+            "a",
+            "https://a",
+            "http://",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:",
+            "http://a b",
+            "http://u@a",
+            "http://a/?x",
+            "http://a/#x",
+            "http://a/../b",
+            "http://a/%2e%2e",
+            "http://::1",
+            "http://[x]",
+            "http://a..b",
+            "http://a//b",
+            "http:///b",
         ] {
             assert!(UpstreamUrl::parse(bad).is_err(), "{bad}");
         }
