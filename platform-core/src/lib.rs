@@ -6,6 +6,8 @@ pub mod auth;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod kernel;
+#[cfg(feature = "notifications")]
+pub mod notifications;
 #[cfg(test)]
 mod testdata;
 #[cfg(feature = "users")]
