@@ -1,14 +1,28 @@
-//! Seven backend domains as one embeddable library.
-#[cfg(feature = "audit")]
-pub mod audit;
-#[cfg(feature = "auth")]
-pub mod auth;
-#[cfg(feature = "gateway")]
-pub mod gateway;
+//! Seven backend domains as one embeddable library: gateway, auth, users, transactions,
+//! notifications, audit and feature flags.
+//!
+//! In reading order:
+//! - [`kernel`]: what everything speaks: ids, errors, time, money, contexts, events.
+//! - [`ports`]: what the domains need from the outside, as traits, with in-memory adapters.
+
 pub mod kernel;
-#[cfg(feature = "notifications")]
-pub mod notifications;
-#[cfg(test)]
-mod testdata;
+
+pub mod ports;
+
 #[cfg(feature = "users")]
 pub mod users;
+
+#[cfg(feature = "auth")]
+pub mod auth;
+
+#[cfg(feature = "notifications")]
+pub mod notifications;
+
+#[cfg(feature = "audit")]
+pub mod audit;
+
+#[cfg(feature = "gateway")]
+pub mod gateway;
+
+#[cfg(test)]
+mod testdata;

@@ -1,0 +1,110 @@
+//! The durable event log: topics with partitions, read from any offset.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::kernel::{BoxFuture, Result, Timestamp};
+
+/// A topic as it is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// The name: that of the store whose events it carries, or an application's own.
+    pub name: &'static str,
+    /// Partitions, 1 to 256; fixed from the first declaration on, since keys map to them.
+    pub partitions: u16,
+    /// Records older than this may vanish; `None` keeps them for ever.
+    pub max_age: Option<Duration>,
+    /// The oldest records of a partition beyond this size may vanish; `None` keeps them for ever.
+    pub max_bytes: Option<u64>,
+}
+
+/// A record to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Records of one key stand in one partition, in order.
+    pub key: String,
+    /// The value.
+    pub value: Bytes,
+}
+
+/// A record as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: u16,
+    /// Its place in the partition: from 0, without gaps.
+    pub offset: u64,
+    /// When it was appended.
+    pub time: Timestamp,
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: Bytes,
+}
+
+/// A member of a consumer group, with the partitions that are its own.
+pub trait Subscription: Send {
+    /// The next records of its partitions, in offset order within each; waits until there is one.
+    ///
+    /// # Errors
+    /// `log.unavailable`, `log.damaged`, `log.closed`.
+    fn next(&mut self, limit: usize) -> BoxFuture<'_, Result<Vec<Record>>>;
+
+    /// Remembers that everything before `offset` is done: where the group goes on after a restart.
+    ///
+    /// # Errors
+    /// `log.unavailable`.
+    fn commit(&mut self, partition: u16, offset: u64) -> BoxFuture<'_, Result<()>>;
+}
+
+/// A durable log.
+///
+/// # Behavior
+/// - `append` returns when the records are durable; they stand in the order of the list.
+/// - Records of one key keep their order; the partition of a key never changes.
+/// - Offsets are gapless from 0; retention removes from the front only, and `first` tells where a
+///   partition begins.
+/// - A group goes on after its committed offsets; without any, at the beginning.
+/// - The partitions of a topic are shared out among the live subscriptions of a group.
+/// - A damaged record is an error that names topic, partition and offset, never an end.
+pub trait EventLog: Send + Sync {
+    /// Declares a topic; again with the same partitions is allowed.
+    ///
+    /// # Errors
+    /// `log.partitions_differ`, `log.unavailable`.
+    fn declare<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, Result<()>>;
+
+    /// Appends records; durable when it returns.
+    ///
+    /// # Errors
+    /// `log.undeclared`, `log.too_large` above [`crate::kernel::limits::EVENT_BYTES`] twofold,
+    /// `log.unavailable`.
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>>;
+
+    /// Records of a partition from an offset on, at most `limit`; empty at the end.
+    ///
+    /// # Errors
+    /// `log.undeclared`, `log.damaged`, `log.unavailable`.
+    fn read<'a>(&'a self, topic: &'a str, partition: u16, from: u64, limit: usize) -> BoxFuture<'a, Result<Vec<Record>>>;
+
+    /// The first offset that is still there, and the next to be written, of every partition.
+    ///
+    /// # Errors
+    /// `log.undeclared`, `log.unavailable`.
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<(u64, u64)>>>;
+
+    /// Joins a consumer group.
+    ///
+    /// # Errors
+    /// `log.undeclared`, `log.unavailable`.
+    fn subscribe<'a>(&'a self, group: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Box<dyn Subscription>>>;
+}
+
+/// The partition of a key: FNV-1a (64 bit) of its bytes modulo the number of partitions.
+pub fn partition_of(key: &str, partitions: u16) -> u16 {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % u64::from(partitions.max(1))) as u16
+}

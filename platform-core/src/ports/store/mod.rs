@@ -1,0 +1,94 @@
+//! A domain's private database.
+//!
+//! A [`Store`] keeps documents in declared collections. What a command decided is handed over as one
+//! closed [`Batch`]: what it expects to be still true, what to write, which events to publish, and an
+//! idempotency record. The batch is data, not a callback: so one writer can put a thousand waiting
+//! batches into one fsync, and the same batch runs on every engine.
+
+mod batch;
+mod command;
+mod conflict;
+mod document;
+mod key;
+mod memory;
+mod plan;
+mod scan;
+mod schema;
+mod work;
+
+pub use batch::{Batch, Commit, Expect, Idempotency, Write};
+pub use command::{Done, Reply, command};
+pub use conflict::CommitError;
+pub use document::{Body, Doc, DocKey, Document, Entry, Stored};
+pub use key::{KeyReader, KeyWriter};
+pub use memory::{MemoryStore, MemoryStores};
+pub use plan::{Change, IdempotencyRecord, Merged, Planner, Previous, StateReader};
+pub use scan::{IndexRange, ScanPage};
+pub use schema::{BodyKind, Collection, Index, Reindex, Schema};
+pub use work::Work;
+
+use tokio::sync::watch;
+
+use crate::kernel::{BoxFuture, EventPosition, Position, Result};
+
+/// A domain's private database.
+///
+/// # Behavior
+/// - Every commit has a position: gapless, in commit order, from 1. A document's version is the
+///   position of its last write; versions are never reused, not even after delete and re-create.
+/// - Reads see durable commits only. One call sees one snapshot, and no snapshot outlives its call.
+/// - `commit` applies all of a batch or nothing, and returns when it is durable.
+/// - Batches that wait together share one fsync. Each is checked, in the order of the queue, against
+///   the committed state and the batches accepted before it; a refused batch leaves no trace and
+///   fails alone.
+/// - An idempotency record that is known and not expired answers before any expect is checked.
+/// - After a failed fsync the store is poisoned: it acknowledges nothing until it is reopened.
+pub trait Store: Send + Sync {
+    /// The name it was declared with: also the name of its topic.
+    fn name(&self) -> &str;
+
+    /// The documents under `keys`, in their order, all from one snapshot.
+    ///
+    /// # Errors
+    /// `store.too_large` above [`crate::kernel::limits::GET_KEYS`], `store.undeclared`,
+    /// `store.unavailable`.
+    fn get<'a>(&'a self, keys: &'a [DocKey]) -> BoxFuture<'a, Result<Vec<Option<Doc>>>>;
+
+    /// Documents in the order of their ids or of an index.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn scan<'a>(&'a self, range: &'a IndexRange) -> BoxFuture<'a, Result<ScanPage>>;
+
+    /// Applies a batch: all or nothing, durable when it returns.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, CommitError>>;
+
+    /// Events after a position, in order: `(position, envelope without store and position)`.
+    ///
+    /// # Errors
+    /// `store.unavailable`.
+    fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<Vec<(EventPosition, Vec<u8>)>>>;
+
+    /// Forgets events up to and including a position.
+    ///
+    /// # Errors
+    /// `store.unavailable`.
+    fn trim_outbox(&self, upto: EventPosition) -> BoxFuture<'_, Result<()>>;
+
+    /// The position of the last durable commit; wakes whoever waits for more.
+    fn committed(&self) -> watch::Receiver<Position>;
+}
+
+/// Opens the stores of a platform, one per domain.
+pub trait Stores: Send + Sync {
+    /// Opens or creates the store of a schema. New and changed indexes are backfilled before it
+    /// returns.
+    ///
+    /// # Errors
+    /// `store.newer_schema` when a newer version wrote it, `store.locked` when it is open elsewhere,
+    /// `store.damaged`, `store.unavailable`.
+    fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<std::sync::Arc<dyn Store>>>;
+}

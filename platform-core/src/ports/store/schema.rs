@@ -1,0 +1,122 @@
+//! What a store is declared to hold.
+
+/// Whether a body is readable text or bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodyKind {
+    /// JSON, compared as values; `\u0000` is refused (PostgreSQL's `jsonb` has none).
+    Json,
+    /// Bytes.
+    Binary,
+}
+
+/// An index over documents of a collection, by entries of at most
+/// [`crate::kernel::limits::INDEX_ENTRY_BYTES`], compared as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Index {
+    /// Lower case, digits and `_`; unique within the collection.
+    pub name: &'static str,
+    /// No two documents may have the same entry.
+    pub unique: bool,
+    /// A document may have more than one entry.
+    pub many: bool,
+    /// Raised when the meaning of the entries changes: the index is then rebuilt at opening.
+    pub version: u32,
+}
+
+impl Index {
+    /// One entry per document at most, shared by any number of documents.
+    pub const fn one(name: &'static str) -> Index {
+        Index { name, unique: false, many: false, version: 1 }
+    }
+
+    /// One entry per document at most, and no two documents with the same.
+    pub const fn unique(name: &'static str) -> Index {
+        Index { name, unique: true, many: false, version: 1 }
+    }
+
+    /// Any number of entries per document: search tokens, members.
+    pub const fn many(name: &'static str) -> Index {
+        Index { name, unique: false, many: true, version: 1 }
+    }
+
+    /// The same index with a raised version.
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Index {
+        self.version = version;
+        self
+    }
+}
+
+/// Computes the index entries of a stored body anew: used when an index is added or changed.
+pub type Reindex = fn(id: &[u8], body: &super::Body) -> crate::kernel::Result<Vec<super::Entry>>;
+
+/// A declared collection of documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Collection {
+    /// Lower case, digits and `_`; unique within the store. `_`-names are the store's own.
+    pub name: &'static str,
+    /// Text or bytes.
+    pub body: BodyKind,
+    /// Its indexes.
+    pub indexes: &'static [Index],
+    /// How to compute entries from a stored body; `None` for a collection without indexes.
+    pub reindex: Option<Reindex>,
+}
+
+impl Collection {
+    /// A collection of JSON documents. Give its indexes with [`Collection::indexed`].
+    pub const fn json(name: &'static str) -> Collection {
+        Collection { name, body: BodyKind::Json, indexes: &[], reindex: None }
+    }
+
+    /// A collection of binary documents.
+    pub const fn binary(name: &'static str) -> Collection {
+        Collection { name, body: BodyKind::Binary, indexes: &[], reindex: None }
+    }
+
+    /// The same collection with indexes. For a [`super::Document`] pass its `reindex_body`.
+    #[must_use]
+    pub const fn indexed(mut self, indexes: &'static [Index], reindex: Reindex) -> Collection {
+        self.indexes = indexes;
+        self.reindex = Some(reindex);
+        self
+    }
+
+    /// The declared index of this name.
+    pub fn index(&self, name: &str) -> Option<&'static Index> {
+        self.indexes.iter().find(|index| index.name == name)
+    }
+}
+
+/// What a store holds.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    /// The store's name: the domain's. Lower case, digits and `_`.
+    pub store: &'static str,
+    /// Raised with every change that older code cannot read; a newer one is refused at opening.
+    pub version: u32,
+    /// Its collections; the platform adds those that every store has.
+    pub collections: Vec<Collection>,
+}
+
+/// Where a store remembers answers.
+pub(crate) const IDEMPOTENCY: Collection =
+    Collection::json("_idempotency").indexed(&[Index::one("by_expiry")], super::plan::IdempotencyRecord::reindex);
+
+/// Where a store remembers how far its handlers are.
+pub(crate) const INBOX: Collection = Collection::json("_inbox");
+
+impl Schema {
+    /// A schema; the collections that every store has are added.
+    pub fn new(store: &'static str, version: u32, collections: &[Collection]) -> Schema {
+        let mut all = collections.to_vec();
+        all.push(IDEMPOTENCY);
+        all.push(INBOX);
+        Schema { store, version, collections: all }
+    }
+
+    /// The declared collection of this name.
+    pub fn collection(&self, name: &str) -> Option<&Collection> {
+        self.collections.iter().find(|collection| collection.name == name)
+    }
+}
