@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_typeid_specification_reads_and_writes() {
-        let raw = RawId(0x0188_9c89_df6b_7f1c_a388_91396ec314bc_u128.to_be_bytes());
+        let raw = RawId(0x0188_9c89_df6b_7f1c_a388_9139_6ec3_14bc_u128.to_be_bytes());
         assert_eq!(raw.to_base32(), "01h2e8kqvbfwea724h75qc655w");
         assert_eq!(RawId::from_base32("01h2e8kqvbfwea724h75qc655w"), Some(raw));
     }

@@ -83,7 +83,10 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::get`].
-    pub async fn get_all<T: Document>(&self, ids: impl IntoIterator<Item = Vec<u8>>) -> Result<Vec<Option<Stored<T>>>> {
+    pub async fn get_all<T: Document>(
+        &self,
+        ids: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Vec<Option<Stored<T>>>> {
         let keys: Vec<DocKey> = ids.into_iter().map(T::key).collect();
         let docs = self.store.get(&keys).await?;
         docs.iter().map(|doc| doc.as_ref().map(Stored::from_doc).transpose()).collect()

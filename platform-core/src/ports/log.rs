@@ -86,7 +86,13 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// `log.undeclared`, `log.damaged`, `log.unavailable`.
-    fn read<'a>(&'a self, topic: &'a str, partition: u16, from: u64, limit: usize) -> BoxFuture<'a, Result<Vec<Record>>>;
+    fn read<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: u16,
+        from: u64,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>>>;
 
     /// The first offset that is still there, and the next to be written, of every partition.
     ///
@@ -98,7 +104,11 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// `log.undeclared`, `log.unavailable`.
-    fn subscribe<'a>(&'a self, group: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Box<dyn Subscription>>>;
+    fn subscribe<'a>(
+        &'a self,
+        group: &'a str,
+        topic: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn Subscription>>>;
 }
 
 /// The partition of a key: FNV-1a (64 bit) of its bytes modulo the number of partitions.

@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use super::Keys;
 use crate::kernel::{BoxFuture, DataKey, Error, Result, Sealed};
 use crate::ports::runtime::Runtime;
-use crate::ports::store::{Batch, Body, Collection, CommitError, DocKey, Expect, Schema, Store, Stores, Write};
+use crate::ports::store::{
+    Batch, Body, Collection, CommitError, DocKey, Expect, Schema, Store, Stores, Write,
+};
 
 /// The 32 bytes that everything hangs on. They lie outside the data: a file with mode 0600, an
 /// environment variable, a key-management service.
@@ -46,7 +48,11 @@ impl EnvelopeKeys {
     ///
     /// # Errors
     /// `keys.wrong_kek` when another key-encryption key sealed them; as [`Stores::open`].
-    pub async fn open(kek: &KeyEncryptionKey, stores: &dyn Stores, runtime: Arc<dyn Runtime>) -> Result<EnvelopeKeys> {
+    pub async fn open(
+        kek: &KeyEncryptionKey,
+        stores: &dyn Stores,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<EnvelopeKeys> {
         let store = stores.open(&EnvelopeKeys::schema()).await?;
         let keys = EnvelopeKeys { kek: DataKey::new(&kek.0)?, store, runtime, opened: Mutex::default() };
         keys.key(GENERAL, true).await.map_err(|error| match error.code() {
@@ -68,7 +74,8 @@ impl EnvelopeKeys {
             let mut found = self.store.get(&places).await?.into_iter();
             let (stored, erased) = (found.next().flatten(), found.next().flatten());
             if let Some(doc) = stored {
-                let bytes = self.kek.open(name.as_bytes(), &Sealed::from_bytes(doc.body.as_bytes().to_vec()))?;
+                let bytes =
+                    self.kek.open(name.as_bytes(), &Sealed::from_bytes(doc.body.as_bytes().to_vec()))?;
                 return self.remember(name, &bytes).map(Some);
             }
             if erased.is_some() && make {
@@ -82,7 +89,11 @@ impl EnvelopeKeys {
             let [key, erasure] = places;
             let batch = Batch {
                 expects: vec![(key.clone(), Expect::Absent), (erasure, Expect::Absent)],
-                writes: vec![Write::Put { key, body: Body::Binary(sealed.as_bytes().to_vec()), entries: Vec::new() }],
+                writes: vec![Write::Put {
+                    key,
+                    body: Body::Binary(sealed.as_bytes().to_vec()),
+                    entries: Vec::new(),
+                }],
                 ..Batch::default()
             };
             match self.store.commit(batch).await {
@@ -94,7 +105,8 @@ impl EnvelopeKeys {
     }
 
     fn remember(&self, name: &str, bytes: &[u8]) -> Result<Arc<DataKey>> {
-        let bytes = bytes.try_into().map_err(|_| Error::data_loss("keys.invalid", "a stored key is not 32 bytes"))?;
+        let bytes =
+            bytes.try_into().map_err(|_| Error::data_loss("keys.invalid", "a stored key is not 32 bytes"))?;
         let key = Arc::new(DataKey::new(bytes)?);
         let mut opened = self.opened.lock();
         if opened.len() >= OPENED_MAX {
@@ -105,7 +117,9 @@ impl EnvelopeKeys {
     }
 
     async fn general(&self) -> Result<Arc<DataKey>> {
-        self.key(GENERAL, true).await?.ok_or_else(|| Error::internal("keys.missing", "the data key is missing"))
+        self.key(GENERAL, true)
+            .await?
+            .ok_or_else(|| Error::internal("keys.missing", "the data key is missing"))
     }
 }
 
@@ -125,7 +139,12 @@ impl Keys for EnvelopeKeys {
         Box::pin(async move { self.general().await?.open(place.as_bytes(), sealed) })
     }
 
-    fn seal_for<'a>(&'a self, person: &'a str, place: &'a str, text: &'a [u8]) -> BoxFuture<'a, Result<Sealed>> {
+    fn seal_for<'a>(
+        &'a self,
+        person: &'a str,
+        place: &'a str,
+        text: &'a [u8],
+    ) -> BoxFuture<'a, Result<Sealed>> {
         Box::pin(async move {
             let key = self.key(&person_key(person), true).await?;
             let key = key.ok_or_else(|| Error::internal("keys.missing", "a key that was made is missing"))?;
@@ -154,7 +173,11 @@ impl Keys for EnvelopeKeys {
             let batch = Batch {
                 writes: vec![
                     Write::Delete { key: DocKey::new(DATA_KEYS.name, name.clone()) },
-                    Write::Put { key: DocKey::new(ERASURES.name, name.clone()), body: erasure, entries: Vec::new() },
+                    Write::Put {
+                        key: DocKey::new(ERASURES.name, name.clone()),
+                        body: erasure,
+                        entries: Vec::new(),
+                    },
                 ],
                 ..Batch::default()
             };
@@ -196,7 +219,8 @@ mod tests {
         let stores = MemoryStores::default();
         world.block_on(async {
             drop(EnvelopeKeys::open(&KeyEncryptionKey([1; 32]), &stores, world.runtime()).await.unwrap());
-            let error = EnvelopeKeys::open(&KeyEncryptionKey([2; 32]), &stores, world.runtime()).await.err().unwrap();
+            let error =
+                EnvelopeKeys::open(&KeyEncryptionKey([2; 32]), &stores, world.runtime()).await.err().unwrap();
             assert_eq!(error.code(), "keys.wrong_kek");
         });
     }

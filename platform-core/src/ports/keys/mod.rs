@@ -31,7 +31,12 @@ pub trait Keys: Send + Sync {
     ///
     /// # Errors
     /// `keys.erased`, `store.unavailable`.
-    fn seal_for<'a>(&'a self, person: &'a str, place: &'a str, text: &'a [u8]) -> BoxFuture<'a, Result<Sealed>>;
+    fn seal_for<'a>(
+        &'a self,
+        person: &'a str,
+        place: &'a str,
+        text: &'a [u8],
+    ) -> BoxFuture<'a, Result<Sealed>>;
 
     /// Opens personal data; `None` when the person was erased.
     ///

@@ -69,7 +69,9 @@ impl dyn Runtime {
             // The receiver is gone when the caller gave up: then nobody wants the value.
             let _ = sender.send(job());
         }))?;
-        receiver.await.map_err(|_| Error::unavailable("runtime.stopped", "the pool for computations has ended"))
+        receiver
+            .await
+            .map_err(|_| Error::unavailable("runtime.stopped", "the pool for computations has ended"))
     }
 }
 

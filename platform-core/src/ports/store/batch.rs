@@ -91,7 +91,9 @@ impl Batch {
             .iter()
             .map(|write| match write {
                 Write::Put { key, body, entries } => {
-                    key.id.len() + body.as_bytes().len() + entries.iter().map(|e| e.entry.len()).sum::<usize>()
+                    key.id.len()
+                        + body.as_bytes().len()
+                        + entries.iter().map(|e| e.entry.len()).sum::<usize>()
                 }
                 Write::Delete { key } | Write::Add { key, .. } => key.id.len() + 8,
             })

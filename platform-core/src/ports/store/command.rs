@@ -74,7 +74,12 @@ where
                     _ => None,
                 };
                 let (was_replayed, value) = replayed.map_or((false, reply.value), |value| (true, value));
-                return Ok(Done { value, position: commit.position, counters: commit.counters, replayed: was_replayed });
+                return Ok(Done {
+                    value,
+                    position: commit.position,
+                    counters: commit.counters,
+                    replayed: was_replayed,
+                });
             }
             Err(CommitError::Conflict { .. }) if attempt < limits::COMMAND_ATTEMPTS => {
                 tracing::debug!(operation, attempt, "conflict: decided again");
@@ -108,8 +113,9 @@ impl Remembered {
         request: &(impl Serialize + ?Sized),
     ) -> Result<Option<Remembered>> {
         let Some(key) = &context.idempotency_key else { return Ok(None) };
-        let request = serde_json::to_vec(request)
-            .map_err(|error| Error::internal("idempotency.unwritable", "a request has no fingerprint").because(error))?;
+        let request = serde_json::to_vec(request).map_err(|error| {
+            Error::internal("idempotency.unwritable", "a request has no fingerprint").because(error)
+        })?;
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, &request).as_ref());
         let scope = format!("{}|{}|{operation}", db.store.name(), context.principal.actor);
@@ -134,8 +140,9 @@ impl Remembered {
     }
 
     async fn record(&self, db: &Database, value: &impl Serialize) -> Result<Idempotency> {
-        let text = serde_json::to_vec(value)
-            .map_err(|error| Error::internal("idempotency.unwritable", "an answer cannot be remembered").because(error))?;
+        let text = serde_json::to_vec(value).map_err(|error| {
+            Error::internal("idempotency.unwritable", "an answer cannot be remembered").because(error)
+        })?;
         let now = db.runtime.now();
         Ok(Idempotency {
             scope: self.scope.clone(),
@@ -149,7 +156,8 @@ impl Remembered {
 
     async fn open<R: DeserializeOwned>(&self, db: &Database, sealed: Vec<u8>) -> Result<R> {
         let text = db.keys.open(&self.scope, &Sealed::from_bytes(sealed)).await?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::data_loss("idempotency.unreadable", "a remembered answer does not read").because(error))
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::data_loss("idempotency.unreadable", "a remembered answer does not read").because(error)
+        })
     }
 }

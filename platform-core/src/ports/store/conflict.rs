@@ -46,7 +46,9 @@ impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommitError::Conflict { key } => write!(f, "a document of {} changed meanwhile", key.collection),
-            CommitError::Unique { collection, index } => write!(f, "{collection}.{index} has this entry already"),
+            CommitError::Unique { collection, index } => {
+                write!(f, "{collection}.{index} has this entry already")
+            }
             CommitError::OutOfRange { key, value } => {
                 write!(f, "a counter of {} would leave its bounds; it is {value}", key.collection)
             }
@@ -65,12 +67,16 @@ impl std::error::Error for CommitError {}
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Error {
         match error {
-            CommitError::Conflict { key } => Error::conflict("store.conflict", "it changed meanwhile; try again")
-                .retry(Retry::Now)
-                .with("collection", key.collection),
-            CommitError::Unique { collection, index } => Error::already_exists("store.not_unique", "it exists already")
-                .with("collection", collection)
-                .with("index", index),
+            CommitError::Conflict { key } => {
+                Error::conflict("store.conflict", "it changed meanwhile; try again")
+                    .retry(Retry::Now)
+                    .with("collection", key.collection)
+            }
+            CommitError::Unique { collection, index } => {
+                Error::already_exists("store.not_unique", "it exists already")
+                    .with("collection", collection)
+                    .with("index", index)
+            }
             CommitError::OutOfRange { key, value } => {
                 Error::conflict("store.out_of_range", "a counter would leave its bounds")
                     .with("collection", key.collection)

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::batch::at_most;
 use super::{
-    Batch, Body, Commit, CommitError, Doc, DocKey, Entry, IndexRange, Merged, Planner, Previous, ScanPage, Schema,
-    StateReader, Store, Stores,
+    Batch, Body, Commit, CommitError, Doc, DocKey, Entry, IndexRange, Merged, OutboxEvents, Planner,
+    Previous, ScanPage, Schema, StateReader, Store, Stores,
 };
 use crate::kernel::{BoxFuture, Error, EventPosition, Position, Result, limits};
 
@@ -39,7 +39,12 @@ impl StateReader for State {
         Ok(self.docs.get(key).map(|kept| kept.body.clone()))
     }
 
-    fn unique_owner(&mut self, collection: &'static str, index: &'static str, entry: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn unique_owner(
+        &mut self,
+        collection: &'static str,
+        index: &'static str,
+        entry: &[u8],
+    ) -> Result<Option<Vec<u8>>> {
         let from = (collection, index, entry.to_vec(), Vec::new());
         let first = self.entries.range(from..).next();
         Ok(first.filter(|at| at.0 == collection && at.1 == index && at.2 == entry).map(|at| at.3.clone()))
@@ -79,11 +84,18 @@ impl State {
     }
 
     fn doc(&self, key: &DocKey) -> Option<Doc> {
-        self.docs.get(key).map(|kept| Doc { id: key.id.clone(), version: kept.version, body: kept.body.clone() })
+        self.docs.get(key).map(|kept| Doc {
+            id: key.id.clone(),
+            version: kept.version,
+            body: kept.body.clone(),
+        })
     }
 
     /// `(entry, id)` of the range in order; by id, both are the id.
-    fn pairs<'s>(&'s self, range: &'s IndexRange) -> Box<dyn DoubleEndedIterator<Item = (&'s [u8], &'s [u8])> + 's> {
+    fn pairs<'s>(
+        &'s self,
+        range: &'s IndexRange,
+    ) -> Box<dyn DoubleEndedIterator<Item = (&'s [u8], &'s [u8])> + 's> {
         match range.index {
             None => Box::new(
                 self.docs
@@ -177,7 +189,8 @@ impl MemoryStore {
         let after = range.after_entry()?;
         let state = self.state.lock();
         let pairs = state.pairs(range);
-        let pairs: Box<dyn Iterator<Item = _>> = if range.reverse { Box::new(pairs.rev()) } else { Box::new(pairs) };
+        let pairs: Box<dyn Iterator<Item = _>> =
+            if range.reverse { Box::new(pairs.rev()) } else { Box::new(pairs) };
         let hits = pairs
             .filter(|(entry, _)| within(range, entry))
             .filter(|pair| match &after {
@@ -220,7 +233,7 @@ impl Store for MemoryStore {
         Box::pin(async { self.write(batch) })
     }
 
-    fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<Vec<(EventPosition, Vec<u8>)>>> {
+    fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<OutboxEvents>> {
         Box::pin(async move {
             let state = self.state.lock();
             let events = state.outbox.range((Bound::Excluded(after), Bound::Unbounded)).take(limit);
@@ -242,7 +255,9 @@ impl Store for MemoryStore {
 
 /// In-memory stores that outlive their handles: drop a handle and open it again to "restart".
 #[derive(Default, Clone)]
-pub struct MemoryStores(Arc<Mutex<BTreeMap<&'static str, Arc<Mutex<State>>>>>);
+pub struct MemoryStores(Arc<Mutex<States>>);
+
+type States = BTreeMap<&'static str, Arc<Mutex<State>>>;
 
 impl Stores for MemoryStores {
     fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
@@ -250,7 +265,8 @@ impl Stores for MemoryStores {
             let mut stores = self.0.lock();
             let state = stores.entry(schema.store).or_default();
             if Arc::strong_count(state) > 1 {
-                return Err(Error::unavailable("store.locked", "the store is open already").with("store", schema.store));
+                return Err(Error::unavailable("store.locked", "the store is open already")
+                    .with("store", schema.store));
             }
             Ok(Arc::new(MemoryStore::over(schema, Arc::clone(state))?) as Arc<dyn Store>)
         })

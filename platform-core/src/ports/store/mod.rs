@@ -22,7 +22,7 @@ pub use conflict::CommitError;
 pub use document::{Body, Doc, DocKey, Document, Entry, Stored};
 pub use key::{KeyReader, KeyWriter};
 pub use memory::{MemoryStore, MemoryStores};
-pub use plan::{Change, IdempotencyRecord, Merged, Planner, Previous, StateReader};
+pub use plan::{After, Change, IdempotencyRecord, Merged, Planner, Previous, StateReader};
 pub use scan::{IndexRange, ScanPage};
 pub use schema::{BodyKind, Collection, Index, Reindex, Schema};
 pub use work::Work;
@@ -30,6 +30,9 @@ pub use work::Work;
 use tokio::sync::watch;
 
 use crate::kernel::{BoxFuture, EventPosition, Position, Result};
+
+/// Events of an outbox: where each stands, and its envelope without store and position.
+pub type OutboxEvents = Vec<(EventPosition, Vec<u8>)>;
 
 /// A domain's private database.
 ///
@@ -66,11 +69,11 @@ pub trait Store: Send + Sync {
     /// See [`CommitError`].
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, CommitError>>;
 
-    /// Events after a position, in order: `(position, envelope without store and position)`.
+    /// Events after a position, in order.
     ///
     /// # Errors
     /// `store.unavailable`.
-    fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<Vec<(EventPosition, Vec<u8>)>>>;
+    fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<OutboxEvents>>;
 
     /// Forgets events up to and including a position.
     ///

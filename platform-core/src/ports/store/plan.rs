@@ -42,8 +42,19 @@ pub trait StateReader {
     ///
     /// # Errors
     /// As [`StateReader::previous`].
-    fn unique_owner(&mut self, collection: &'static str, index: &'static str, entry: &[u8]) -> Result<Option<Vec<u8>>>;
+    fn unique_owner(
+        &mut self,
+        collection: &'static str,
+        index: &'static str,
+        entry: &[u8],
+    ) -> Result<Option<Vec<u8>>>;
 }
+
+/// A document after a write, with the version it then has; `None` when it is removed.
+pub type After = Option<(Position, Body, Vec<Entry>)>;
+
+/// `(collection, index, entry)` of unique entries: the id that has it, `None` when it became free.
+type Uniques = HashMap<(&'static str, &'static str, Vec<u8>), Option<Vec<u8>>>;
 
 /// What a group does to one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +64,7 @@ pub struct Change {
     /// As it was committed before the group.
     pub before: Option<Previous>,
     /// As it is after it: version, body, entries.
-    pub after: Option<(Position, Body, Vec<Entry>)>,
+    pub after: After,
 }
 
 /// What a group does: applied as one.
@@ -77,7 +88,7 @@ pub struct Planner<'a> {
     /// Where in `merged.changes` a document stands.
     changed: HashMap<DocKey, usize>,
     /// Unique entries that the group gave to a document, or took from one (`None`).
-    uniques: HashMap<(&'static str, &'static str, Vec<u8>), Option<Vec<u8>>>,
+    uniques: Uniques,
 }
 
 impl<'a> Planner<'a> {
@@ -133,7 +144,9 @@ impl<'a> Planner<'a> {
     }
 
     fn check_declared(&self, batch: &Batch) -> Result<()> {
-        let undeclared = |what: &str| Err(Error::invalid("store.undeclared", "not declared in the schema").with("what", what));
+        let undeclared = |what: &str| {
+            Err(Error::invalid("store.undeclared", "not declared in the schema").with("what", what))
+        };
         for (key, _) in &batch.expects {
             if self.schema.collection(key.collection).is_none() {
                 return undeclared(key.collection);
@@ -151,19 +164,33 @@ impl<'a> Planner<'a> {
             match write {
                 Write::Put { body, entries, .. } => {
                     if body.kind() != collection.body {
-                        return Err(Error::invalid("store.wrong_kind", "the collection holds another kind of body"));
+                        return Err(Error::invalid(
+                            "store.wrong_kind",
+                            "the collection holds another kind of body",
+                        ));
                     }
                     check_json(body)?;
                     for (at, entry) in entries.iter().enumerate() {
-                        let Some(index) = collection.index(entry.index) else { return undeclared(entry.index) };
+                        let Some(index) = collection.index(entry.index) else {
+                            return undeclared(entry.index);
+                        };
                         let earlier = entries.iter().take(at);
-                        if earlier.into_iter().any(|e| e.index == entry.index && (!index.many || e.entry == entry.entry)) {
-                            return Err(Error::invalid("store.entry_twice", "an index entry stands there twice"));
+                        if earlier
+                            .into_iter()
+                            .any(|e| e.index == entry.index && (!index.many || e.entry == entry.entry))
+                        {
+                            return Err(Error::invalid(
+                                "store.entry_twice",
+                                "an index entry stands there twice",
+                            ));
                         }
                     }
                 }
                 Write::Add { .. } if collection.body != BodyKind::Json => {
-                    return Err(Error::invalid("store.wrong_kind", "a counter stands in a collection of JSON"));
+                    return Err(Error::invalid(
+                        "store.wrong_kind",
+                        "a counter stands in a collection of JSON",
+                    ));
                 }
                 Write::Add { .. } | Write::Delete { .. } => {}
             }
@@ -171,7 +198,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn replay(&self, state: &mut dyn StateReader, wanted: Option<&Idempotency>) -> Result<Option<Commit>, CommitError> {
+    fn replay(
+        &self,
+        state: &mut dyn StateReader,
+        wanted: Option<&Idempotency>,
+    ) -> Result<Option<Commit>, CommitError> {
         let Some(wanted) = wanted else { return Ok(None) };
         let key = IdempotencyRecord::key(&wanted.scope, &wanted.key);
         let Some(body) = self.body(state, &key).map_err(unavailable)? else { return Ok(None) };
@@ -206,19 +237,20 @@ impl<'a> Planner<'a> {
     /// The entries that a document has now, within the group.
     fn entries(&self, state: &mut dyn StateReader, key: &DocKey) -> Result<Vec<Entry>> {
         match self.change(key) {
-            Some(change) => Ok(change.after.as_ref().map(|(_, _, entries)| entries.clone()).unwrap_or_default()),
+            Some(change) => {
+                Ok(change.after.as_ref().map(|(_, _, entries)| entries.clone()).unwrap_or_default())
+            }
             None => Ok(state.previous(key)?.map(|previous| previous.entries).unwrap_or_default()),
         }
     }
 
     /// The documents as the batch leaves them, with counters computed.
-    #[allow(clippy::type_complexity)]
     fn resolve(
         &self,
         state: &mut dyn StateReader,
         batch: Batch,
         position: Position,
-    ) -> Result<(Vec<(DocKey, Option<(Position, Body, Vec<Entry>)>)>, Vec<i64>), CommitError> {
+    ) -> Result<(Vec<(DocKey, After)>, Vec<i64>), CommitError> {
         let mut after = Vec::with_capacity(batch.writes.len() + 1);
         let mut counters = Vec::new();
         for write in batch.writes {
@@ -241,15 +273,17 @@ impl<'a> Planner<'a> {
     }
 
     /// The unique entries that the batch takes and gives, if no other document has what it gives.
-    #[allow(clippy::type_complexity)]
     fn check_uniques(
         &self,
         state: &mut dyn StateReader,
-        after: &[(DocKey, Option<(Position, Body, Vec<Entry>)>)],
-    ) -> Result<HashMap<(&'static str, &'static str, Vec<u8>), Option<Vec<u8>>>, CommitError> {
+        after: &[(DocKey, After)],
+    ) -> Result<Uniques, CommitError> {
         let mut uniques = HashMap::new();
         let is_unique = |key: &DocKey, entry: &Entry| {
-            self.schema.collection(key.collection).and_then(|c| c.index(entry.index)).is_some_and(|index| index.unique)
+            self.schema
+                .collection(key.collection)
+                .and_then(|c| c.index(entry.index))
+                .is_some_and(|index| index.unique)
         };
         let has_unique = |key: &DocKey| {
             self.schema.collection(key.collection).is_some_and(|c| c.indexes.iter().any(|index| index.unique))
@@ -278,12 +312,11 @@ impl<'a> Planner<'a> {
         Ok(uniques)
     }
 
-    #[allow(clippy::type_complexity)]
     fn accept(
         &mut self,
         state: &mut dyn StateReader,
-        after: Vec<(DocKey, Option<(Position, Body, Vec<Entry>)>)>,
-        uniques: HashMap<(&'static str, &'static str, Vec<u8>), Option<Vec<u8>>>,
+        after: Vec<(DocKey, After)>,
+        uniques: Uniques,
     ) -> Result<(), CommitError> {
         let mut fresh = Vec::new();
         for (key, _) in after.iter().filter(|(key, _)| !self.changed.contains_key(key)) {
@@ -319,7 +352,9 @@ fn check_json(body: &Body) -> Result<()> {
     serde_json::from_str::<serde::de::IgnoredAny>(text)
         .map_err(|error| Error::invalid("store.invalid_json", "the body is not JSON").because(error))?;
     let escaped_nul = text.match_indices("\\u0000").any(|(at, _)| {
-        text.as_bytes().get(..at).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+        text.as_bytes().get(..at).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count()
+            % 2
+            == 0
     });
     if escaped_nul {
         return Err(Error::invalid("store.nul", "the character U+0000 cannot be stored in JSON"));
@@ -370,7 +405,8 @@ impl IdempotencyRecord {
     /// `store.damaged`.
     pub fn read(body: &Body) -> Result<IdempotencyRecord> {
         let damaged = || Error::data_loss("store.damaged", "an idempotency record does not read");
-        let wire: WireRecord = serde_json::from_slice(body.as_bytes()).map_err(|error| damaged().because(error))?;
+        let wire: WireRecord =
+            serde_json::from_slice(body.as_bytes()).map_err(|error| damaged().because(error))?;
         Ok(IdempotencyRecord {
             fingerprint: wire.fingerprint.as_bytes().try_into().map_err(|_| damaged())?,
             response: wire.response.as_bytes().to_vec(),
@@ -379,8 +415,7 @@ impl IdempotencyRecord {
         })
     }
 
-    #[allow(clippy::type_complexity)]
-    fn document(record: Idempotency, position: Position) -> Result<(DocKey, Option<(Position, Body, Vec<Entry>)>)> {
+    fn document(record: Idempotency, position: Position) -> Result<(DocKey, After)> {
         let key = IdempotencyRecord::key(&record.scope, &record.key);
         let wire = WireRecord {
             scope: record.scope,
@@ -389,8 +424,9 @@ impl IdempotencyRecord {
             position,
             expires_at: record.expires_at,
         };
-        let text = serde_json::to_string(&wire)
-            .map_err(|error| Error::internal("store.unwritable", "an answer cannot be stored").because(error))?;
+        let text = serde_json::to_string(&wire).map_err(|error| {
+            Error::internal("store.unwritable", "an answer cannot be stored").because(error)
+        })?;
         Ok((key, Some((position, Body::Json(text), vec![by_expiry(record.expires_at)]))))
     }
 

@@ -100,8 +100,8 @@ pub struct Schema {
 }
 
 /// Where a store remembers answers.
-pub(crate) const IDEMPOTENCY: Collection =
-    Collection::json("_idempotency").indexed(&[Index::one("by_expiry")], super::plan::IdempotencyRecord::reindex);
+pub(crate) const IDEMPOTENCY: Collection = Collection::json("_idempotency")
+    .indexed(&[Index::one("by_expiry")], super::plan::IdempotencyRecord::reindex);
 
 /// Where a store remembers how far its handlers are.
 pub(crate) const INBOX: Collection = Collection::json("_inbox");

@@ -68,7 +68,9 @@ impl Work {
             return match write {
                 Write::Put { body, .. } => Ok(Some(Stored { version: 0, value: T::from_body(body)? })),
                 Write::Delete { .. } => Ok(None),
-                Write::Add { .. } => Err(Error::internal("store.read_of_add", "a counter has no value before its commit")),
+                Write::Add { .. } => {
+                    Err(Error::internal("store.read_of_add", "a counter has no value before its commit"))
+                }
             };
         }
         let doc = self.db.store.get(std::slice::from_ref(&key)).await?.pop().flatten();
@@ -121,8 +123,9 @@ impl Work {
     /// # Errors
     /// `event.unwritable`.
     pub fn publish<E: EventData>(&mut self, event: &E) -> Result<EventId> {
-        let data = serde_json::to_value(event)
-            .map_err(|error| Error::internal("event.unwritable", "an event cannot be written as JSON").because(error))?;
+        let data = serde_json::to_value(event).map_err(|error| {
+            Error::internal("event.unwritable", "an event cannot be written as JSON").because(error)
+        })?;
         let id = self.new_id();
         self.events.push(NewEvent {
             id,
@@ -143,9 +146,15 @@ impl Work {
     ///
     /// # Errors
     /// `keys.…`.
-    pub async fn seal_for(&self, person: &str, place: &str, value: &(impl Serialize + Sync)) -> Result<Sealed> {
-        let text = serde_json::to_vec(value)
-            .map_err(|error| Error::internal("keys.unwritable", "a value cannot be written as JSON").because(error))?;
+    pub async fn seal_for(
+        &self,
+        person: &str,
+        place: &str,
+        value: &(impl Serialize + Sync),
+    ) -> Result<Sealed> {
+        let text = serde_json::to_vec(value).map_err(|error| {
+            Error::internal("keys.unwritable", "a value cannot be written as JSON").because(error)
+        })?;
         self.db.keys.seal_for(person, place, &text).await
     }
 
