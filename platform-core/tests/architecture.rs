@@ -1,0 +1,205 @@
+//! Who may know whom, read from the sources (see ARCHITECTURE.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DOMAINS: [&str; 7] = ["gateway", "auth", "users", "transactions", "notifications", "audit", "flags"];
+
+/// Which modules of platform-core a module may name, besides itself.
+fn may_know(module: &str) -> Vec<&'static str> {
+    let shared = ["kernel", "ports", "backbone"];
+    let facades: &[&str] = match module {
+        "kernel" => return vec![],
+        "ports" => return vec!["kernel"],
+        "backbone" => return vec!["kernel", "ports"],
+        "gateway" => &["auth", "flags"],
+        "auth" | "transactions" | "notifications" => &["users"],
+        "users" | "audit" | "flags" => &[],
+        // platform.rs wires everything; lib.rs declares everything; testdata serves the tests.
+        _ => return [&shared[..], &DOMAINS[..], &["platform", "testdata", "typed_id"]].concat(),
+    };
+    [&shared[..], facades, &["testdata", "typed_id"]].concat()
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.ends_with("tests.rs") {
+            // A module of tests in a file of its own.
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a file: without comments, and without the tests at its end.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file");
+    let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    before_tests
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// The first path segments behind `crate::`, also within `use crate::{a, b::c}`.
+fn crate_modules(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, marker) in code.match_indices("crate::") {
+        if code[..at].ends_with('$') {
+            continue;
+        }
+        let rest = &code[at + marker.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut segment = String::new();
+            for letter in group.chars() {
+                match letter {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => found.extend([first_segment(&std::mem::take(&mut segment))]),
+                    _ if depth == 0 => segment.push(letter),
+                    _ => {}
+                }
+            }
+            found.extend([first_segment(&segment)]);
+        } else {
+            found.extend([first_segment(rest)]);
+        }
+    }
+    found.remove("");
+    found
+}
+
+fn first_segment(path: &str) -> String {
+    path.trim().chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect()
+}
+
+#[test]
+fn modules_know_only_whom_they_may() {
+    let root = workspace().join("platform-core/src");
+    let mut wrong = Vec::new();
+    for path in sources(&root) {
+        let inner = path.strip_prefix(&root).expect("inside");
+        let module =
+            inner.components().next().expect("a name").as_os_str().to_string_lossy().replace(".rs", "");
+        if module == "lib" {
+            continue;
+        }
+        let allowed = may_know(&module);
+        for named in crate_modules(&code(&path)) {
+            // Exported macros stand at the root of the crate whatever module declares them.
+            if named != module && !named.starts_with("__") && !allowed.contains(&named.as_str()) {
+                wrong.push(format!("{} names crate::{named}", inner.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_domain_is_seen_from_outside_through_its_facade_only() {
+    let root = workspace().join("platform-core/src");
+    let mut wrong = Vec::new();
+    for path in sources(&root) {
+        let inner = path.strip_prefix(&root).expect("inside").display().to_string();
+        let code = code(&path);
+        for domain in DOMAINS.iter().filter(|domain| !inner.starts_with(*domain)) {
+            for (at, marker) in code.match_indices(&format!("crate::{domain}::")) {
+                let next = first_segment(&code[at + marker.len()..]);
+                let room = root.join(domain).join(format!("{next}.rs"));
+                // `events` is the vocabulary that domains share.
+                if next != "events" && (room.exists() || root.join(domain).join(&next).is_dir()) {
+                    wrong.push(format!("{inner} reaches into {domain}::{next}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_core_has_no_clock_no_thread_and_no_unbiased_select() {
+    let root = workspace().join("platform-core/src");
+    let banned = [
+        "SystemTime",
+        "Instant::now",
+        "thread::spawn",
+        "thread::sleep",
+        "tokio::spawn",
+        "spawn_blocking",
+        "tokio::time",
+    ];
+    let mut wrong = Vec::new();
+    for path in sources(&root) {
+        let code = code(&path);
+        for word in banned.iter().filter(|word| code.contains(**word)) {
+            wrong.push(format!("{} uses {word}", path.display()));
+        }
+        for (at, marker) in code.match_indices("select!") {
+            if !code[at + marker.len()..].trim_start_matches([' ', '{', '\n']).starts_with("biased;") {
+                wrong.push(format!("{} has an unbiased select!", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The names of the dependencies in the sections of a manifest that are part of the build.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let mut inside = false;
+    let mut found = BTreeSet::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]";
+        } else if inside && let Some(name) = line.split(['.', '=', ' ']).next() {
+            found.insert(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_right_crates_see_databases_http_and_bindings() {
+    let only: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("rusqlite", &["embedded-store", "benches"][..]),
+        ("fjall", &["embedded-store", "benches"][..]),
+        ("axum", &["platform-server"][..]),
+        ("hyper", &["platform-server"][..]),
+        ("pyo3", &["bindings"][..]),
+        ("uniffi", &["bindings"][..]),
+    ]);
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(workspace()).expect("the workspace").flatten() {
+        let Ok(manifest) = fs::read_to_string(entry.path().join("Cargo.toml")) else { continue };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        for dependency in dependencies(&manifest) {
+            if only.get(dependency.as_str()).is_some_and(|crates| !crates.contains(&name.as_str())) {
+                wrong.push(format!("{name} depends on {dependency}"));
+            }
+        }
+        if name == "platform-core" {
+            assert!(!dependencies(&manifest).contains("embedded-store"), "the core knows no adapter");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_is_there() {
+    let code =
+        "use crate::{auth, users::{Users, kernel}};\nfn f() { crate::ports::store::x() }\n$crate::hidden";
+    assert_eq!(crate_modules(code), ["auth", "ports", "users"].map(str::to_owned).into());
+}

@@ -1,0 +1,72 @@
+//! The project's own commands.
+//!
+//! `cargo xtask test` passes everything that must hold before a change lands: format, lints, each
+//! domain built alone, all tests. It installs what the tests need and the machine lacks.
+
+use std::process::{Command, ExitCode};
+
+/// Each domain alone, with the domains that it needs: so a phone carries only what it uses.
+const DOMAINS: [&str; 7] = ["users", "auth", "flags", "gateway", "transactions", "notifications", "audit"];
+
+/// Programs that the tests start, and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 2] = [("curl", "curl"), ("sqlite3", "sqlite3")];
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "test" => install().and_then(|()| test()),
+        "features" => features(),
+        _ => Err("usage: cargo xtask test | features".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+    features()?;
+    // The runner's own summary lines come last.
+    cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+}
+
+fn features() -> Result<(), String> {
+    for domain in DOMAINS {
+        cargo(&["check", "--package", "platform-core", "--no-default-features", "--features", domain])?;
+    }
+    Ok(())
+}
+
+/// Installs the programs that are missing, where Debian's package manager is there to do it.
+fn install() -> Result<(), String> {
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_there("apt-get") {
+        return Err(format!("please install: {}", missing.join(" ")));
+    }
+    run(Command::new("apt-get").arg("update").arg("--quiet=2"))?;
+    run(Command::new("apt-get").args(["install", "--yes", "--quiet=2"]).args(missing))
+}
+
+fn is_there(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    eprintln!("» {command:?}");
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}
