@@ -1,0 +1,170 @@
+//! From a request on a connection to its response: identity of the request, route, log, metrics.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header};
+use hyper::body::Incoming;
+use platform_core::kernel::{ClientInfo, CorrelationId, Error, RawId, Timestamp, TraceParent, limits};
+
+use crate::http_server::{OnEnd, ServerBody, Watch};
+use crate::metrics::{Metrics, RequestLabels};
+use crate::rest::{self, Answered, Endpoint, REQUEST_ID, RequestInfo, Routes, TRACEPARENT};
+use crate::server::Server;
+
+/// The other end of a connection.
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// The connection's deadlines.
+    pub watch: Arc<Watch>,
+}
+
+/// The whole of what answers requests.
+pub struct App {
+    server: Arc<Server>,
+    routes: Routes,
+    ids: Ids,
+}
+
+impl App {
+    /// Over a server and its table of endpoints.
+    pub fn new(server: Arc<Server>, endpoints: &[Endpoint]) -> App {
+        App { routes: Routes::new(&server, endpoints), server, ids: Ids::default() }
+    }
+
+    /// The metrics.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.server.metrics
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<ServerBody> {
+        peer.watch.request_begins(request.version() == Version::HTTP_2);
+        let begin = Instant::now();
+        let info = self.info(request.headers(), &peer);
+        let labels = RequestLabels::new(request.method(), request.version(), peer.is_tls);
+        let method = request.method().clone();
+        self.metrics().request_begins(&method, peer.is_tls);
+        let mut response = self.route(request, &info).await;
+        set_identity(response.headers_mut(), &info);
+        let answered = response.extensions_mut().remove::<Answered>();
+        let ending = Ending {
+            server: Arc::clone(&self.server),
+            labels: labels.answered(response.status(), answered.as_ref()),
+            method,
+            peer,
+            begin,
+            info,
+        };
+        response.map(|body| body.on_end(Box::new(ending)))
+    }
+
+    async fn route(&self, request: Request<Incoming>, info: &RequestInfo) -> Response<ServerBody> {
+        if rest::is_reserved(request.uri().path()) {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(info.clone());
+            return self.routes.answer(request).await.map(ServerBody::boxed);
+        }
+        let error = Error::not_found("request.no_such_path", "there is nothing at this path");
+        rest::render_problem(&error, info).map(ServerBody::full)
+    }
+
+    fn info(&self, headers: &HeaderMap, peer: &Peer) -> RequestInfo {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        // What is not a request id or a trace is not an error: it is replaced (W3C Trace Context, 3.3).
+        let correlation_id = text(REQUEST_ID).and_then(|text| text.parse().ok());
+        let trace = text(TRACEPARENT).and_then(|text| text.parse::<TraceParent>().ok());
+        let span_id = self.ids.number();
+        RequestInfo {
+            correlation_id: correlation_id.unwrap_or_else(|| self.ids.correlation_id()),
+            trace: match trace {
+                Some(trace) => TraceParent { span_id, ..trace },
+                None => TraceParent { trace_id: self.ids.wide_number(), span_id, flags: 0 },
+            },
+            client: ClientInfo {
+                address: Some(peer.address.ip().to_canonical()),
+                user_agent: text(header::USER_AGENT).map(|agent| cut(agent, limits::NAME_BYTES).to_owned()),
+            },
+        }
+    }
+}
+
+/// The longest beginning of an ASCII text.
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..bytes).unwrap_or(text)
+}
+
+fn set_identity(headers: &mut HeaderMap, info: &RequestInfo) {
+    if let Ok(id) = HeaderValue::from_str(info.correlation_id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Ok(trace) = HeaderValue::try_from(info.trace.to_string()) {
+        headers.insert(TRACEPARENT, trace);
+    }
+}
+
+/// Ids of requests and traces: unique and hard to guess, not secret.
+#[derive(Default)]
+struct Ids {
+    keys: RandomState,
+    counter: AtomicU64,
+}
+
+impl Ids {
+    /// Never zero.
+    fn number(&self) -> u64 {
+        self.keys.hash_one(self.counter.fetch_add(1, Relaxed)).max(1)
+    }
+
+    fn wide_number(&self) -> u128 {
+        u128::from(self.number()) << 64 | u128::from(self.number())
+    }
+
+    fn correlation_id(&self) -> CorrelationId {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut random = [0; 10];
+        for (to, from) in random.iter_mut().zip(self.wide_number().to_be_bytes()) {
+            *to = from;
+        }
+        CorrelationId::from_raw(RawId::v7(Timestamp::from_millis(now.as_millis() as u64), random))
+    }
+}
+
+/// What is to be noted when a response is over.
+struct Ending {
+    server: Arc<Server>,
+    labels: RequestLabels,
+    method: Method,
+    peer: Arc<Peer>,
+    begin: Instant,
+    info: RequestInfo,
+}
+
+impl OnEnd for Ending {
+    fn end(self: Box<Self>, complete: bool) {
+        self.peer.watch.request_ends();
+        let took = self.begin.elapsed();
+        self.server.metrics.request_ends(&self.method, self.peer.is_tls, &self.labels, took);
+        // No path, no query, no header: they may hold what is secret or personal.
+        tracing::info!(
+            target: "access",
+            request_id = %self.info.correlation_id,
+            trace_id = format_args!("{:032x}", self.info.trace.trace_id),
+            span_id = format_args!("{:016x}", self.info.trace.span_id),
+            trace_flags = format_args!("{:02x}", self.info.trace.flags),
+            method = self.labels.method(),
+            route = self.labels.route(),
+            status = self.labels.status(),
+            code = self.labels.code(),
+            took_us = took.as_micros() as u64,
+            complete,
+            "request",
+        );
+    }
+}

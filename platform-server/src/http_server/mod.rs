@@ -1,0 +1,139 @@
+//! The accept loop on hyper: HTTP/1.1 and HTTP/2, with deadlines and caps that `axum::serve` does not have.
+
+mod body;
+mod caps;
+mod connection;
+mod tls;
+mod watchdog;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use body::{BoxError, OnEnd, ServerBody, read_body};
+pub use caps::Caps;
+pub use tls::{Tls, TlsError};
+pub use watchdog::{Deadlines, Watch};
+
+use crate::app::App;
+
+/// Connections that the kernel completes and we have not accepted yet.
+const BACKLOG: u32 = 1024;
+/// How long to wait when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What bounds the connections.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Deadlines of one connection.
+    pub deadlines: Deadlines,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address.
+    pub connections_per_address: usize,
+    /// How long requests may take to finish after the server was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            deadlines: Deadlines::default(),
+            connections: 10_000,
+            connections_per_address: 1_000,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A bound listener.
+pub struct HttpServer {
+    listener: TcpListener,
+    limits: Limits,
+    tls: Option<Tls>,
+}
+
+impl HttpServer {
+    /// Binds.
+    ///
+    /// # Errors
+    /// The address is in use or not ours.
+    pub fn bind(address: SocketAddr, limits: Limits, tls: Option<Tls>) -> std::io::Result<HttpServer> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(HttpServer { listener: socket.listen(BACKLOG)?, limits, tls })
+    }
+
+    /// The address, with the port that the kernel chose when it was 0.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` turns true, then lets running requests finish.
+    pub async fn run(self, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+        let caps = Caps::new(self.limits.connections, self.limits.connections_per_address);
+        let builder = Arc::new(connection::builder());
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // Above a cap the connection is closed at once: nothing is read from it.
+            let Some(permit) = caps.admit(peer.ip()) else {
+                app.metrics().connections_refused.inc();
+                continue;
+            };
+            let (app, builder, stop) = (Arc::clone(&app), Arc::clone(&builder), stop.clone());
+            let (deadlines, tls) = (self.limits.deadlines, self.tls.clone());
+            connections.spawn(async move {
+                let _permit = permit;
+                serve(stream, peer, app, &builder, tls, deadlines, stop).await;
+            });
+        }
+        drop(self.listener);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
+            tracing::warn!("requests were cut off after the drain time");
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Arc<App>,
+    builder: &connection::Builder,
+    tls: Option<Tls>,
+    deadlines: Deadlines,
+    stop: watch::Receiver<bool>,
+) {
+    // Without it small replies wait for the peer's delayed ACK.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => connection::serve(stream, peer, false, app, builder, deadlines, stop).await,
+        Some(tls) => match tokio::time::timeout(deadlines.header, tls.accept(stream)).await {
+            Ok(Ok(stream)) => connection::serve(stream, peer, true, app, builder, deadlines, stop).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
+        },
+    }
+}

@@ -1,0 +1,189 @@
+//! What is counted, in the names of OpenTelemetry's semantic conventions as Prometheus writes them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{Method, StatusCode, Version};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::rest::Answered;
+
+/// The buckets that the conventions prescribe for HTTP.
+const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Labels of `http_server_request_duration_seconds`. Each has few values: a route is a template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    http_request_method: &'static str,
+    http_route: Cow<'static, str>,
+    http_response_status_code: u16,
+    url_scheme: &'static str,
+    network_protocol_version: &'static str,
+    error_type: &'static str,
+}
+
+impl RequestLabels {
+    /// What is known before the answer.
+    pub(crate) fn new(method: &Method, version: Version, is_tls: bool) -> RequestLabels {
+        RequestLabels {
+            http_request_method: method_name(method),
+            http_route: Cow::Borrowed("unmatched"),
+            http_response_status_code: 0,
+            url_scheme: scheme(is_tls),
+            network_protocol_version: match version {
+                Version::HTTP_2 => "2",
+                Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+            error_type: "",
+        }
+    }
+
+    /// The same with the answer.
+    pub(crate) fn answered(mut self, status: StatusCode, answered: Option<&Answered>) -> RequestLabels {
+        self.http_response_status_code = status.as_u16();
+        if let Some(answered) = answered {
+            self.http_route = answered.route.clone();
+            self.error_type = answered.code.unwrap_or("");
+        }
+        self
+    }
+
+    pub(crate) fn method(&self) -> &'static str {
+        self.http_request_method
+    }
+
+    pub(crate) fn route(&self) -> &str {
+        &self.http_route
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.http_response_status_code
+    }
+
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        Some(self.error_type).filter(|code| !code.is_empty())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActiveLabels {
+    http_request_method: &'static str,
+    url_scheme: &'static str,
+}
+
+/// A method as a label: what is not one of HTTP's own is `_OTHER`, so that callers cannot make series.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        _ => "_OTHER",
+    }
+}
+
+fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "https" } else { "http" }
+}
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    durations: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    active: Family<ActiveLabels, Gauge>,
+    pub(crate) connections_refused: Counter,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Metrics {
+        let mut registry = Registry::default();
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        registry.register_with_unit(
+            "http_server_request_duration",
+            "Time from the head of a request to the end of its response",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let active = Family::default();
+        registry.register("http_server_active_requests", "Requests under way", active.clone());
+        let connections_refused = Counter::default();
+        registry.register(
+            "platform_gateway_connections_refused",
+            "Connections closed at once because of a cap",
+            connections_refused.clone(),
+        );
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("platform_build", "The build", build);
+        Metrics { registry, durations, active, connections_refused }
+    }
+
+    /// A request has begun.
+    pub(crate) fn request_begins(&self, method: &Method, is_tls: bool) {
+        self.active(method, is_tls, 1);
+    }
+
+    /// A request is over.
+    pub(crate) fn request_ends(&self, method: &Method, is_tls: bool, labels: &RequestLabels, took: Duration) {
+        self.active(method, is_tls, -1);
+        self.durations.get_or_create(labels).observe(took.as_secs_f64());
+    }
+
+    fn active(&self, method: &Method, is_tls: bool, by: i64) {
+        let labels = ActiveLabels { http_request_method: method_name(method), url_scheme: scheme(is_tls) };
+        self.active.get_or_create(&labels).inc_by(by);
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_under_the_conventional_names() {
+        let metrics = Metrics::new();
+        let method = Method::from_bytes(b"BREW").unwrap();
+        metrics.request_begins(&method, false);
+        let labels =
+            RequestLabels::new(&method, Version::HTTP_11, false).answered(StatusCode::NOT_FOUND, None);
+        metrics.request_ends(&method, false, &labels, Duration::from_millis(7));
+        let text = metrics.render();
+        assert!(text.contains(
+            "http_server_request_duration_seconds_bucket{le=\"0.01\",http_request_method=\"_OTHER\",http_route=\"unmatched\",\
+             http_response_status_code=\"404\",url_scheme=\"http\",network_protocol_version=\"1.1\",error_type=\"\"} 1"
+        ), "{text}");
+        assert!(
+            text.contains(
+                "http_server_active_requests{http_request_method=\"_OTHER\",url_scheme=\"http\"} 0"
+            )
+        );
+        assert!(text.contains("platform_build_info{version="));
+    }
+}

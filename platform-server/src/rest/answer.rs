@@ -1,0 +1,193 @@
+//! From a request to the answer of an endpoint: route, policy, body, handler, rendering.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body as AxumBody;
+use axum::extract::{RawPathParams, Request};
+use axum::routing::MethodFilter;
+use axum::routing::MethodRouter;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use platform_core::kernel::{Context, CorrelationId, Error, Principal, RawId, Result, limits};
+use tower::ServiceExt;
+
+use super::extract::Received;
+use super::headers::{self, RequestInfo};
+use super::{Access, Call, Endpoint, problem};
+use crate::http_server::read_body;
+use crate::server::Server;
+
+/// The longest that a handler may take: every command of ours is far below, a client gives up about then.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the access log and the metrics want to know of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    /// The template of the path.
+    pub(crate) route: Cow<'static, str>,
+    /// The code of the error, if it was one.
+    pub(crate) code: Option<&'static str>,
+}
+
+/// Whether a path is ours, so that no route of the gateway can take it.
+pub fn is_reserved(path: &str) -> bool {
+    const TREES: [&str; 5] = ["/v1", "/ofrep", "/scim", "/oauth2", "/.well-known"];
+    const PATHS: [&str; 5] = ["/livez", "/readyz", "/health", "/metrics", "/openapi.json"];
+    PATHS.contains(&path)
+        || TREES
+            .iter()
+            .any(|tree| path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// The router over a table of endpoints.
+pub struct Routes {
+    router: Router,
+}
+
+impl Routes {
+    /// Builds it.
+    pub fn new(server: &Arc<Server>, endpoints: &[Endpoint]) -> Routes {
+        let mut paths: BTreeMap<&'static str, MethodRouter> = BTreeMap::new();
+        for endpoint in endpoints {
+            let endpoint = Arc::new(endpoint.clone());
+            let (path, filter) = (endpoint.path, filter(&endpoint.method));
+            let server = Arc::clone(server);
+            let handler = move |request: Request| serve(Arc::clone(&endpoint), Arc::clone(&server), request);
+            let methods = paths.remove(path).unwrap_or_default().on(filter, handler);
+            paths.insert(path, methods);
+        }
+        let router =
+            paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+        let router = router.fallback(no_such_path).method_not_allowed_fallback(method_not_allowed);
+        Routes { router }
+    }
+
+    /// Answers a request; its extensions hold the [`RequestInfo`].
+    pub async fn answer(&self, request: Request) -> Response<AxumBody> {
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    // Only the five methods of `Endpoint`'s constructors occur; GET also answers HEAD.
+    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET)
+}
+
+async fn no_such_path(request: Request) -> Response<AxumBody> {
+    refusal(&request, &Error::not_found("request.no_such_path", "there is nothing at this path"))
+}
+
+async fn method_not_allowed(request: Request) -> Response<AxumBody> {
+    refusal(&request, &Error::invalid("request.method_not_allowed", "the path does not take this method"))
+}
+
+fn refusal(request: &Request, error: &Error) -> Response<AxumBody> {
+    finish(Err(error.clone()), &info(request), "unmatched")
+}
+
+fn info(request: &Request) -> RequestInfo {
+    request.extensions().get::<RequestInfo>().cloned().unwrap_or_else(|| RequestInfo {
+        correlation_id: CorrelationId::from_raw(RawId([0; 16])),
+        trace: platform_core::kernel::TraceParent { trace_id: 1, span_id: 1, flags: 0 },
+        client: platform_core::kernel::ClientInfo::default(),
+    })
+}
+
+async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -> Response<AxumBody> {
+    let info = info(&request);
+    let (parts, body) = request.into_parts();
+    let conditions = endpoint.is_conditional.then(|| parts.headers.clone());
+    let mut result = attempt(&endpoint, server, parts, body, &info).await;
+    if let (Ok(response), Some(conditions)) = (&mut result, conditions)
+        && response.status() == StatusCode::OK
+        && let Some(tag) = response.headers().get(header::ETAG)
+        && headers::none_match(&conditions, tag.as_bytes())
+    {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Bytes::new();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    finish(result, &info, endpoint.path)
+}
+
+async fn attempt(
+    endpoint: &Endpoint,
+    server: Arc<Server>,
+    mut parts: Parts,
+    body: AxumBody,
+    info: &RequestInfo,
+) -> Result<Response<Bytes>> {
+    let principal = admit(endpoint, &server, &parts, info).await?;
+    let context = headers::context(endpoint, principal, info, &parts.headers)?;
+    headers::require_identity(&parts.headers)?;
+    let path = path_values(&mut parts).await?;
+    let body = read_body(&parts.headers, body, limits::BODY_BYTES).await?;
+    let received = Received { path, uri: parts.uri, headers: parts.headers, body };
+    let running = AssertUnwindSafe(endpoint.run(Call { context, server }, received)).catch_unwind();
+    match tokio::time::timeout(HANDLER_TIMEOUT, running).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(Error::internal("request.panicked", "the handler panicked")),
+        Err(_elapsed) => {
+            Err(Error::unavailable("request.deadline_exceeded", "it took too long; it may have happened"))
+        }
+    }
+}
+
+/// Who is asking, if they may call the endpoint at all.
+async fn admit(endpoint: &Endpoint, server: &Server, parts: &Parts, info: &RequestInfo) -> Result<Principal> {
+    if endpoint.access == Access::Open {
+        return Ok(Context::anonymous(info.correlation_id.clone()).principal);
+    }
+    let Some(token) = headers::bearer(&parts.headers)? else {
+        return Err(Error::unauthenticated("auth.not_signed_in", "sign in first"));
+    };
+    let principal = server.authenticate(&token, info).await?;
+    if let Access::Permission(permission) = &endpoint.access {
+        Context::new(principal.clone(), info.correlation_id.clone()).require(permission)?;
+    }
+    Ok(principal)
+}
+
+async fn path_values(parts: &mut Parts) -> Result<Vec<String>> {
+    use axum::extract::FromRequestParts;
+    match RawPathParams::from_request_parts(parts, &()).await {
+        Ok(values) => Ok(values.iter().map(|(_, value)| value.to_owned()).collect()),
+        Err(_) => Err(Error::invalid("request.invalid_path", "the path is not UTF-8")),
+    }
+}
+
+fn finish(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static str) -> Response<AxumBody> {
+    decorate(result, info, route).map(AxumBody::from)
+}
+
+/// The response for an error outside every endpoint.
+pub(crate) fn render_problem(error: &Error, info: &RequestInfo) -> Response<Bytes> {
+    decorate(Err(error.clone()), info, "unmatched")
+}
+
+fn decorate(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static str) -> Response<Bytes> {
+    let (mut response, code) = match result {
+        Ok(response) => (response, None),
+        Err(error) => {
+            if error.kind().is_fault() {
+                tracing::error!(request_id = %info.correlation_id, trace_id = format_args!("{:032x}", info.trace.trace_id), code = error.code(), error = ?error, "fault");
+            }
+            (problem::render(&error, &info.correlation_id), Some(error.code()))
+        }
+    };
+    response.extensions_mut().insert(Answered { route: Cow::Borrowed(route), code });
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

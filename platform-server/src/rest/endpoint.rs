@@ -1,0 +1,153 @@
+//! The declaration of one endpoint.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response};
+use platform_core::kernel::{BoxFuture, Permission, Result};
+
+use super::Call;
+use super::extract::{Extract, Received};
+use super::openapi::Operation;
+use super::reply::Reply;
+
+/// Who may call an endpoint. The facade checks again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; a token is not looked at.
+    Open,
+    /// Anybody who is signed in; the facade decides the rest.
+    SignedIn,
+    /// Who holds the permission.
+    Permission(Permission),
+}
+
+type Run = Arc<dyn Fn(Call, Received) -> BoxFuture<'static, Result<Response<Bytes>>> + Send + Sync>;
+
+/// One endpoint: method, path, access, what it takes and gives, and its handler.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// One sentence for the OpenAPI document.
+    pub summary: &'static str,
+    /// Whether `Idempotency-Key` is read.
+    pub is_idempotent: bool,
+    /// Whether `If-None-Match` is answered with 304.
+    pub is_conditional: bool,
+    /// What it takes and gives, for the OpenAPI document.
+    pub operation: Operation,
+    run: Run,
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident => $method:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<I>(path: &'static str, access: Access, summary: &'static str, handler: impl Handler<I>) -> Endpoint {
+            Endpoint::new(Method::$method, path, access, summary, handler)
+        }
+    )*};
+}
+
+impl Endpoint {
+    methods! {
+        /// Reads.
+        get => GET;
+        /// Makes or does something.
+        post => POST;
+        /// Sets the whole of something.
+        put => PUT;
+        /// Changes parts of something.
+        patch => PATCH;
+        /// Removes something.
+        delete => DELETE;
+    }
+
+    fn new<I>(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: impl Handler<I>,
+    ) -> Endpoint {
+        let mut operation = Operation::new(path);
+        handler.describe(&mut operation);
+        Endpoint {
+            is_conditional: method == Method::GET,
+            method,
+            path,
+            access,
+            summary,
+            is_idempotent: false,
+            operation,
+            run: Arc::new(move |call, received| handler.handle(call, received)),
+        }
+    }
+
+    /// Reads `Idempotency-Key` into the context.
+    #[must_use]
+    pub fn idempotent(mut self) -> Endpoint {
+        self.is_idempotent = true;
+        self
+    }
+
+    /// Answers `If-None-Match` also though it is no GET.
+    #[must_use]
+    pub fn conditional(mut self) -> Endpoint {
+        self.is_conditional = true;
+        self
+    }
+
+    /// Runs the handler.
+    pub(crate) fn run(&self, call: Call, received: Received) -> BoxFuture<'static, Result<Response<Bytes>>> {
+        (self.run)(call, received)
+    }
+}
+
+/// A function `async fn(Call, extractors…) -> Result<impl Reply>`.
+pub trait Handler<I>: Send + Sync + 'static {
+    /// Adds to the OpenAPI document what it takes and gives.
+    fn describe(&self, operation: &mut Operation);
+
+    /// Parses, runs, renders.
+    fn handle(&self, call: Call, received: Received) -> BoxFuture<'static, Result<Response<Bytes>>>;
+}
+
+macro_rules! handlers {
+    ($($input:ident)*) => {
+        impl<F, Fut, R, $($input,)*> Handler<($($input,)*)> for F
+        where
+            F: Fn(Call, $($input,)*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R>> + Send + 'static,
+            R: Reply,
+            $($input: Extract,)*
+        {
+            fn describe(&self, operation: &mut Operation) {
+                $($input::describe(operation);)*
+                R::describe(operation);
+            }
+
+            #[allow(non_snake_case, unused_variables)]
+            fn handle(&self, call: Call, received: Received) -> BoxFuture<'static, Result<Response<Bytes>>> {
+                // Everything is parsed before the handler begins, so a refused request has no effect.
+                $(let $input = match $input::extract(&received) {
+                    Ok(parsed) => parsed,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };)*
+                let running = self(call, $($input,)*);
+                Box::pin(async move { running.await?.into_response() })
+            }
+        }
+    };
+}
+
+handlers! {}
+handlers! { A }
+handlers! { A B }
+handlers! { A B C }
+handlers! { A B C D }
+handlers! { A B C D E }
