@@ -15,6 +15,9 @@ pub mod users;
 #[cfg(feature = "auth")]
 pub mod auth;
 
+#[cfg(feature = "transactions")]
+pub mod transactions;
+
 #[cfg(feature = "notifications")]
 pub mod notifications;
 

@@ -1,0 +1,3 @@
+//! Money movement: assets, accounts, and a ledger of transfers.
+
+pub mod ledger;
