@@ -1,0 +1,26 @@
+//! What the machine's disk can do: the floor under every durable number.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
+
+use crate::row::{Measured, Row, median};
+
+pub(crate) const ROWS: &[Row] = &[Row {
+    name: "fdatasync",
+    what: "one fdatasync after appending 4 KiB (median of 2,000)",
+    run: fdatasync,
+}];
+
+#[allow(clippy::expect_used)]
+fn fdatasync() -> Measured {
+    let folder = tempfile::tempdir_in(".").expect("a folder on the disk of the project");
+    let mut file = File::create(folder.path().join("file")).expect("a file");
+    let samples = (0..2_000).map(|_| {
+        file.write_all(&[7; 4096]).expect("written");
+        let begin = Instant::now();
+        file.sync_data().expect("synced");
+        begin.elapsed().as_secs_f64() * 1e6
+    });
+    Measured::alone(median(samples.collect::<Vec<_>>()), "µs")
+}
