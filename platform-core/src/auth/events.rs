@@ -10,10 +10,17 @@ use crate::kernel::{EventData, Sealed, SessionId, Timestamp, UserId};
 pub struct AccountRegistered {
     /// The user.
     pub user_id: UserId,
-    /// The address, sealed under the user's key.
+    /// The address as a JSON string, sealed under the user's key, bound to [`AccountRegistered::EMAIL_PLACE`].
     pub email: Sealed,
-    /// The name, sealed under the user's key.
+    /// The name as a JSON string, sealed under the user's key, bound to [`AccountRegistered::NAME_PLACE`].
     pub name: Option<Sealed>,
+}
+
+impl AccountRegistered {
+    /// What the sealed address is bound to.
+    pub const EMAIL_PLACE: &'static str = "auth.account_registered/email";
+    /// What the sealed name is bound to.
+    pub const NAME_PLACE: &'static str = "auth.account_registered/name";
 }
 
 /// Somebody signed in.

@@ -48,3 +48,19 @@ pub(super) fn last_administrator() -> Error {
 pub(super) fn beyond_own_permissions() -> Error {
     Error::forbidden("users.beyond_own_permissions", "nobody gives, takes or governs more than they hold")
 }
+
+pub(super) fn damaged_counter() -> Error {
+    Error::data_loss("store.damaged", "a stored counter does not read")
+}
+
+pub(super) fn too_many_roles_of_one() -> Error {
+    Error::conflict("users.too_many_roles", "a user holds at most 100 roles")
+}
+
+pub(super) fn already_set_up() -> Error {
+    Error::conflict("users.already_set_up", "there is an administrator already")
+}
+
+pub(super) fn role_stale() -> Error {
+    Error::precondition("users.role_version_mismatch", "the role has changed since it was read")
+}

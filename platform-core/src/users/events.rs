@@ -13,10 +13,17 @@ use super::{RoleName, Status};
 pub struct ProfileCreated {
     /// The user.
     pub user_id: UserId,
-    /// The address, sealed under the user's key.
+    /// The address as a JSON string, sealed under the user's key, bound to [`ProfileCreated::EMAIL_PLACE`].
     pub email: Sealed,
-    /// The name, sealed under the user's key.
+    /// The name as a JSON string, sealed under the user's key, bound to [`ProfileCreated::NAME_PLACE`].
     pub name: Option<Sealed>,
+}
+
+impl ProfileCreated {
+    /// What the sealed address is bound to.
+    pub const EMAIL_PLACE: &'static str = "users.profile_created/email";
+    /// What the sealed name is bound to.
+    pub const NAME_PLACE: &'static str = "users.profile_created/name";
 }
 
 /// Fields of a profile changed.

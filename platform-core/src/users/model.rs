@@ -151,7 +151,8 @@ impl Profile {
             ("status", self.status != before.status),
         ]
         .into_iter()
-        .filter_map(|(field, changed)| changed.then(|| field.to_owned()))
+        .filter(|(_, changed)| *changed)
+        .map(|(field, _)| field.to_owned())
         .collect();
         if !changed.is_empty() {
             self.updated_at = at;

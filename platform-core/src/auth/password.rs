@@ -1,0 +1,140 @@
+//! Passwords: the policy, and Argon2id (RFC 9106) in PHC strings.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+
+use crate::kernel::{Error, Result, Secret, limits};
+use crate::users::Email;
+
+use super::Argon2Config;
+
+/// Checks a new password: 15 to 1,024 bytes, not the e-mail address. No rule of composition
+/// (NIST SP 800-63B-4, 3.1.1.2).
+///
+/// # Errors
+/// `auth.password_too_weak`, `auth.password_too_long`.
+pub(super) fn check_policy(password: &Secret, email: &Email) -> Result<()> {
+    let typed = password.expose();
+    if typed.len() < limits::PASSWORD_MIN_BYTES {
+        return Err(Error::invalid("auth.password_too_weak", "a password has at least 15 characters"));
+    }
+    if typed.len() > limits::PASSWORD_MAX_BYTES {
+        return Err(Error::invalid("auth.password_too_long", "a password has at most 1,024 bytes"));
+    }
+    if typed.to_lowercase() == email.normalised() {
+        return Err(Error::invalid("auth.password_too_weak", "a password is not the e-mail address"));
+    }
+    Ok(())
+}
+
+/// Hashes a password, exactly as it was typed.
+///
+/// # Errors
+/// `auth.hash_failed` when the parameters are refused or memory is short.
+pub(super) fn hash(config: Argon2Config, password: &Secret, salt: &[u8; 16]) -> Result<String> {
+    let params = Params::new(config.memory_kib, config.iterations, config.parallelism, None)
+        .map_err(|error| failed().because(error))?;
+    let hash: PasswordHash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_with_salt(password.expose().as_bytes(), salt)
+        .map_err(|error| failed().because(error))?;
+    Ok(hash.to_string())
+}
+
+/// What a comparison of a password with a hash came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Another password.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password, hashed at another cost than is configured now.
+    RightButOutdated,
+}
+
+/// Compares in constant time, at the cost that the hash names.
+///
+/// # Errors
+/// `auth.hash_invalid` for what is not an Argon2id hash.
+pub(super) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> Result<Verdict> {
+    let invalid = || Error::data_loss("auth.hash_invalid", "a stored password hash cannot be read");
+    let hash = PasswordHash::new(stored).map_err(|error| invalid().because(error))?;
+    if hash.algorithm.as_str() != "argon2id" {
+        return Err(invalid());
+    }
+    let used = Params::try_from(&hash).map_err(|error| invalid().because(error))?;
+    let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, used.clone());
+    match PasswordVerifier::<PasswordHash>::verify_password(&context, password.expose().as_bytes(), &hash) {
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+        Err(error) => Err(failed().because(error)),
+        Ok(()) => {
+            let now = (config.memory_kib, config.iterations, config.parallelism);
+            let same = (used.m_cost(), used.t_cost(), used.p_cost()) == now;
+            Ok(if same { Verdict::Right } else { Verdict::RightButOutdated })
+        }
+    }
+}
+
+fn failed() -> Error {
+    Error::internal("auth.hash_failed", "a password could not be hashed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Argon2Config = Argon2Config { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[test]
+    fn length_and_the_address_decide_and_nothing_else() {
+        let email: Email = "somebody@example.org".parse().unwrap();
+        let check = |text: &str| check_policy(&secret(text), &email).map_err(|error| error.code());
+        assert_eq!(check("fourteen chars"), Err("auth.password_too_weak"));
+        assert_eq!(check("fifteen chars.."), Ok(()));
+        assert_eq!(check(&"x".repeat(1_024)), Ok(()));
+        assert_eq!(check(&"x".repeat(1_025)), Err("auth.password_too_long"));
+        assert_eq!(check("SomeBody@example.org"), Err("auth.password_too_weak"));
+        assert_eq!(check("ÄÖÜ пароль 密码"), Ok(()));
+    }
+
+    #[test]
+    fn a_password_is_verified_exactly_as_typed() {
+        let stored = hash(CHEAP, &secret(" Correct Horse "), &[7; 16]).unwrap();
+        assert_eq!(verify(CHEAP, &secret(" Correct Horse "), &stored).unwrap(), Verdict::Right);
+        for other in ["Correct Horse", " correct horse ", " Correct Horse", " Correct Horse \0", ""] {
+            assert_eq!(verify(CHEAP, &secret(other), &stored).unwrap(), Verdict::Wrong, "{other:?}");
+        }
+        let long = "x".repeat(1_024);
+        let stored = hash(CHEAP, &secret(&long), &[7; 16]).unwrap();
+        assert_eq!(verify(CHEAP, &secret(&long[..1_023]), &stored).unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_hash_at_another_cost_is_right_but_outdated() {
+        let stored = hash(CHEAP, &secret("correct horse battery"), &[7; 16]).unwrap();
+        let dearer = Argon2Config { memory_kib: 128, ..CHEAP };
+        assert_eq!(
+            verify(dearer, &secret("correct horse battery"), &stored).unwrap(),
+            Verdict::RightButOutdated
+        );
+        assert_eq!(verify(dearer, &secret("wrong horse battery.."), &stored).unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn the_stored_form_is_a_phc_string_at_the_configured_cost() {
+        let stored = hash(Argon2Config::default(), &secret("correct horse battery"), &[0; 16]).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"), "{stored}");
+    }
+
+    #[test]
+    fn what_is_no_argon2id_hash_is_damage() {
+        for stored in
+            ["", "plain", "$argon2i$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"]
+        {
+            assert_eq!(verify(CHEAP, &secret("x"), stored).unwrap_err().code(), "auth.hash_invalid");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a user may do, from memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+
+use crate::kernel::{Permissions, Result, UserId};
+use crate::ports::Database;
+use crate::ports::signals::{Signal, Signals};
+use crate::ports::store::Document;
+use crate::ports::store::IndexRange;
+
+use super::tables::{Role, profile_id};
+use super::{Epochs, Profile, RoleSnapshot, Seen, Status, error};
+
+/// Signals that a user's profile, status or roles changed; the subject is the user's id.
+pub(super) const USER_CHANGED: &str = "users.user";
+/// Signals that a role changed.
+pub(super) const ROLES_CHANGED: &str = "users.roles";
+
+/// Roles that there may be: what one scan reads from one snapshot.
+pub(super) const ROLES_MAX: usize = crate::kernel::limits::SCAN_DOCUMENTS;
+
+/// Users whose access is remembered: about 200 bytes each. Beyond that, all are forgotten.
+const REMEMBERED_USERS: usize = 16_384;
+
+/// What an active user may do, and the epochs that this depends on.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What the user may do.
+    pub permissions: Permissions,
+    /// The user's and the roles' epochs, as they were before anything was read.
+    pub seen: [Seen; 2],
+}
+
+/// What was found for a user; no permissions for nobody and for one who is deactivated.
+struct Remembered {
+    permissions: Option<Permissions>,
+    seen: [Seen; 2],
+}
+
+impl Remembered {
+    fn access(&self) -> Option<Access> {
+        let permissions = self.permissions.clone()?;
+        Some(Access { permissions, seen: self.seen.clone() })
+    }
+}
+
+/// The compiled roles, and what users may do by them.
+pub(super) struct AccessMemory {
+    roles: ArcSwap<RoleSnapshot>,
+    reloading: tokio::sync::Mutex<()>,
+    users: Epochs<UserId>,
+    roles_epoch: Epochs<()>,
+    remembered: RwLock<BTreeMap<UserId, Remembered>>,
+    signals: Arc<dyn Signals>,
+}
+
+impl AccessMemory {
+    pub(super) async fn load(db: &Database, signals: Arc<dyn Signals>) -> Result<AccessMemory> {
+        Ok(AccessMemory {
+            roles: ArcSwap::from_pointee(read_roles(db).await?),
+            reloading: tokio::sync::Mutex::default(),
+            users: Epochs::default(),
+            roles_epoch: Epochs::default(),
+            remembered: RwLock::default(),
+            signals,
+        })
+    }
+
+    /// The compiled roles.
+    pub(super) fn roles(&self) -> Arc<RoleSnapshot> {
+        self.roles.load_full()
+    }
+
+    /// What a user may do; `None` for one who is deactivated or does not exist.
+    pub(super) async fn of(&self, db: &Database, user: UserId) -> Result<Option<Access>> {
+        if self.signals.connected()
+            && let Some(found) = self.remembered.read().get(&user)
+            && found.seen.iter().all(Seen::is_current)
+        {
+            return Ok(found.access());
+        }
+        let seen = [self.users.seen(&user), self.roles_epoch.seen(&())];
+        let profile = db.get::<Profile>(profile_id(user)).await?;
+        let permissions = profile
+            .filter(|profile| profile.status == Status::Active)
+            .map(|profile| self.roles().permissions(&profile.roles));
+        let found = Remembered { permissions, seen };
+        let access = found.access();
+        let mut remembered = self.remembered.write();
+        if remembered.len() >= REMEMBERED_USERS {
+            remembered.clear();
+        }
+        remembered.insert(user, found);
+        Ok(access)
+    }
+
+    /// After a commit that changed a user, before it is answered.
+    pub(super) fn user_changed(&self, user: UserId) {
+        self.users.advance(&user);
+        self.signals.send(Signal { topic: USER_CHANGED, subject: user.to_string().into() });
+    }
+
+    /// After a commit that changed a role, before it is answered.
+    pub(super) async fn roles_changed(&self, db: &Database) -> Result<()> {
+        self.reload_roles(db).await?;
+        self.signals.send(Signal { topic: ROLES_CHANGED, subject: "".into() });
+        Ok(())
+    }
+
+    /// Reads and compiles the roles anew. One at a time: what is read last is what stays.
+    pub(super) async fn reload_roles(&self, db: &Database) -> Result<()> {
+        let _one = self.reloading.lock().await;
+        match read_roles(db).await {
+            Ok(roles) => {
+                self.roles.store(Arc::new(roles));
+                self.roles_epoch.advance(&());
+                Ok(())
+            }
+            Err(error) => {
+                // What cannot be read permits nothing: a denial is safe, an old permission is not.
+                self.roles.store(Arc::default());
+                self.roles_epoch.advance(&());
+                Err(error)
+            }
+        }
+    }
+
+    /// A signal of another node.
+    pub(super) async fn heard(&self, db: &Database, signal: &Signal) -> Result<()> {
+        match (signal.topic, signal.subject.parse::<UserId>()) {
+            (USER_CHANGED, Ok(user)) => self.users.advance(&user),
+            (ROLES_CHANGED, _) => self.reload_roles(db).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Signals were missed: nothing that is remembered can be trusted.
+    pub(super) async fn missed_signals(&self, db: &Database) -> Result<()> {
+        self.users.advance_all();
+        self.reload_roles(db).await
+    }
+}
+
+async fn read_roles(db: &Database) -> Result<RoleSnapshot> {
+    let page = db.scan::<Role>(&IndexRange::ids(Role::COLLECTION.name).limit(ROLES_MAX)).await?;
+    if page.next_cursor.is_some() {
+        return Err(error::too_many_roles());
+    }
+    RoleSnapshot::compile(
+        &page.items.into_iter().map(|role| (role.value.name, role.value.definition)).collect(),
+    )
+}
