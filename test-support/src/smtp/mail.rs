@@ -99,7 +99,7 @@ fn decode_words(value: &str) -> String {
         rest.split_once("=?").and_then(|(b, a)| Some((b, encoded_word(a)?)))
     {
         // Space between two encoded words belongs to neither (RFC 2047, 6.2).
-        if !(before.trim().is_empty() && !decoded.is_empty()) {
+        if !before.trim().is_empty() || decoded.is_empty() {
             decoded.push_str(before);
         }
         decoded.push_str(&String::from_utf8_lossy(&bytes));

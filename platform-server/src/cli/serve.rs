@@ -1,0 +1,53 @@
+//! `serve`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Failure, print};
+use crate::app::App;
+use crate::config::{Config, Loaded};
+use crate::http_server::{HttpServer, Tls};
+use crate::rest;
+use crate::server::Server;
+use crate::telemetry;
+
+pub(super) fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    telemetry::install(&config.log).map_err(Failure::new)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if config.server.threads > 0 {
+        builder.worker_threads(config.server.threads);
+    }
+    let runtime = builder.thread_name("platform").enable_all().build()?;
+    runtime.block_on(run(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(config: &Config) -> Result<(), Failure> {
+    let tls = match (&config.server.tls_certificates, &config.server.tls_key) {
+        (Some(certificates), Some(key)) => Some(Tls::from_files(certificates, key).map_err(Failure::new)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listen = config.server.listen;
+    let http = HttpServer::bind(listen, config.server.limits(), tls)
+        .map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
+    let address = http.address()?;
+    let app = Arc::new(App::new(Arc::new(Server::default()), &rest::table()));
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let serving = tokio::spawn(http.run(app, stopped));
+    print([format!("listening on {scheme}://{address}")])?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: no new connections, running requests finish");
+    let _ = stop.send(true);
+    serving.await.map_err(Failure::new)
+}
