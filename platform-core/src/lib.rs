@@ -24,6 +24,9 @@ pub mod notifications;
 #[cfg(feature = "audit")]
 pub mod audit;
 
+#[cfg(feature = "flags")]
+pub mod flags;
+
 #[cfg(feature = "gateway")]
 pub mod gateway;
 
