@@ -21,7 +21,5 @@ pub mod signals;
 pub mod store;
 
 mod backends;
-mod memory;
 
 pub use backends::{Backends, Database};
-pub use memory::MemoryBackends;

@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response};
-use platform_core::gateway::Access;
-use platform_core::kernel::{BoxFuture, Result};
+use platform_core::kernel::{BoxFuture, Permission, Result};
 
 use super::Call;
 use super::extract::{Extract, Received};
 use super::openapi::Operation;
 use super::reply::Reply;
+
+/// Who may call an endpoint. The facade checks again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; a token is not looked at.
+    Open,
+    /// Anybody who is signed in; the facade decides the rest.
+    SignedIn,
+    /// Who holds the permission.
+    Permission(Permission),
+}
 
 type Run = Arc<dyn Fn(Call, Received) -> BoxFuture<'static, Result<Response<Bytes>>> + Send + Sync>;
 
@@ -21,7 +31,7 @@ pub struct Endpoint {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// Who may call it. The facade checks again.
+    /// Who may call it.
     pub access: Access,
     /// One sentence for the OpenAPI document.
     pub summary: &'static str,
