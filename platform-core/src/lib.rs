@@ -4,10 +4,14 @@
 //! In reading order:
 //! - [`kernel`]: what everything speaks: ids, errors, time, money, contexts, events.
 //! - [`ports`]: what the domains need from the outside, as traits, with in-memory adapters.
+//! - [`backbone`]: how domains hear of each other: relays, handlers, workers.
+//! - [`Platform`]: one handle per domain, and one switch for all that runs beside the requests.
 
 pub mod kernel;
 
 pub mod ports;
+
+pub mod backbone;
 
 #[cfg(feature = "users")]
 pub mod users;
@@ -29,6 +33,10 @@ pub mod flags;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;
+
+mod platform;
+
+pub use platform::{Builder, Domain, Platform};
 
 #[cfg(test)]
 mod testdata;

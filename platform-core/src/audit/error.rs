@@ -32,3 +32,24 @@ pub(super) fn entry_too_large(bytes: usize) -> Error {
         .with("bytes", bytes)
         .with("limit", ENTRY_BYTES)
 }
+
+pub(super) fn unwritable() -> Error {
+    Error::internal("audit.unwritable", "an entry cannot be written as JSON")
+}
+
+pub(super) fn invalid_entry() -> Error {
+    Error::data_loss("audit.invalid_entry", "a leaf of the log is no entry of ours")
+}
+
+pub(super) fn damaged(what: &'static str) -> Error {
+    Error::data_loss("audit.damaged", "stored parts of the log are missing or contradict each other")
+        .with("what", what)
+}
+
+pub(super) fn not_found() -> Error {
+    Error::not_found("audit.not_found", "the log has no such entry")
+}
+
+pub(super) fn invalid_range() -> Error {
+    Error::invalid("audit.invalid_range", "sizes are 1 at least, in order, and at most the signed size")
+}

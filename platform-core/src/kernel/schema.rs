@@ -1,7 +1,7 @@
 //! JSON schemas of what has a text form, for documents that describe an interface (feature `openapi`).
 
 #[cfg(feature = "openapi")]
-use super::{Actor, CorrelationId, Cursor, Permission, Secret, Timestamp};
+use super::{Actor, CorrelationId, Cursor, EventPosition, Permission, Secret, Timestamp, merkle::MerkleHash};
 
 /// Gives a type the schema of a string. Part of [`typed_id!`](crate::typed_id).
 #[cfg(feature = "openapi")]
@@ -42,4 +42,6 @@ mod kernel_types {
     crate::__text_schema! { Secret, "a secret: it is never returned nor logged" }
     crate::__text_schema! { Actor, "`user:ID`, `service:NAME`, `anonymous` or `system`" }
     crate::__text_schema! { CorrelationId, "the request id" }
+    crate::__text_schema! { EventPosition, "the commit of the store, and the index within it: `COMMIT.INDEX`" }
+    crate::__text_schema! { MerkleHash, "a SHA-256 hash in standard base 64" }
 }

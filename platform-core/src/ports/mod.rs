@@ -21,5 +21,7 @@ pub mod signals;
 pub mod store;
 
 mod backends;
+mod memory;
 
 pub use backends::{Backends, Database};
+pub use memory::MemoryBackends;

@@ -170,9 +170,9 @@ fn the_tiles_of_70_000_entries_are_those_of_the_standards_example() {
     let tiles: Vec<_> = Tile::all(70_000).collect();
     let of = |level: u8| tiles.iter().filter(move |tile| tile.level == level);
     assert_eq!(of(0).filter(|tile| tile.width == 256).count(), 273);
-    assert_eq!(of(0).last(), Some(&Tile { level: 0, index: 273, width: 112 }));
+    assert_eq!(of(0).next_back(), Some(&Tile { level: 0, index: 273, width: 112 }));
     assert_eq!(of(1).filter(|tile| tile.width == 256).count(), 1);
-    assert_eq!(of(1).last(), Some(&Tile { level: 1, index: 1, width: 17 }));
+    assert_eq!(of(1).next_back(), Some(&Tile { level: 1, index: 1, width: 17 }));
     assert_eq!(of(2).collect::<Vec<_>>(), [&Tile { level: 2, index: 0, width: 1 }]);
     assert_eq!(tiles.iter().map(|tile| tile.level).max(), Some(2));
     assert_eq!(

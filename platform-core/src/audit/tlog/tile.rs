@@ -135,11 +135,16 @@ impl EntryBundle {
     pub fn entries(mut bundle: &[u8]) -> Option<Vec<&[u8]>> {
         let mut entries = Vec::new();
         while !bundle.is_empty() {
-            let (length, rest) = bundle.split_first_chunk::<2>()?;
-            let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            let (entry, rest) = EntryBundle::first(bundle)?;
             entries.push(entry);
             bundle = rest;
         }
         Some(entries)
+    }
+
+    /// The first entry and what follows it; `None` when the length does not fit the bytes.
+    pub fn first(bundle: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (length, rest) = bundle.split_first_chunk::<2>()?;
+        rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
     }
 }

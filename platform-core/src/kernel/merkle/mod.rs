@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use frontier::Frontier;
 pub use prove::{
-    Node, Plan, plan_consistency, plan_inclusion, plan_subtree_consistency, plan_subtree_inclusion,
+    Node, Plan, plan_consistency, plan_inclusion, plan_root, plan_subtree_consistency, plan_subtree_inclusion,
 };
 pub use verify::{
     verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,

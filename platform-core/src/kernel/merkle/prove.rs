@@ -34,6 +34,11 @@ impl Plan {
     }
 }
 
+/// The root of the tree of `size` leaves; nothing for the empty tree.
+pub fn plan_root(size: u64) -> Plan {
+    Plan(if size == 0 { Vec::new() } else { vec![peaks(0, size)] })
+}
+
 /// Proof that the leaf `index` is in the tree of `size` leaves (RFC 6962, 2.1.1); `None` outside of it.
 pub fn plan_inclusion(index: u64, size: u64) -> Option<Plan> {
     plan_subtree_inclusion(index, 0, size)

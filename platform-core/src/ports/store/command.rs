@@ -136,7 +136,7 @@ impl Remembered {
             return Err(CommitError::KeyReused.into());
         }
         let value = self.open(db, record.response).await?;
-        Ok(Some(Done { value, position: record.position, counters: Vec::new(), replayed: true }))
+        Ok(Some(Done { value, position: doc.version, counters: Vec::new(), replayed: true }))
     }
 
     async fn record(&self, db: &Database, value: &impl Serialize) -> Result<Idempotency> {

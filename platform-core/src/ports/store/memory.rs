@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::batch::at_most;
 use super::{
     Batch, Body, Commit, CommitError, Doc, DocKey, Entry, IndexRange, Merged, OutboxEvents, Planner,
-    Previous, ScanPage, Schema, StateReader, Store, Stores,
+    Prepared, Previous, ScanPage, Schema, StateReader, Store, Stores, Written,
 };
 use crate::kernel::{BoxFuture, Error, EventPosition, Position, Result, limits};
 
@@ -52,34 +52,52 @@ impl StateReader for State {
 }
 
 impl State {
-    fn apply(&mut self, merged: Merged) {
+    fn apply(&mut self, merged: Merged<'_>) {
         for change in &merged.changes {
             for entry in change.before.iter().flat_map(|before| &before.entries) {
-                self.entries.remove(&place(&change.key, entry));
+                self.entries.remove(&place(change.key, entry));
             }
         }
         for change in merged.changes {
             match change.after {
                 None => {
-                    self.docs.remove(&change.key);
+                    self.docs.remove(change.key);
                 }
-                Some((version, body, entries)) => {
-                    self.entries.extend(entries.iter().map(|entry| place(&change.key, entry)));
-                    self.docs.insert(change.key, Kept { version, body, entries });
+                Some(Written { version, body, entries }) => {
+                    self.entries.extend(entries.iter().map(|entry| place(change.key, entry)));
+                    let kept = Kept { version, body: body.into_owned(), entries: entries.to_vec() };
+                    self.docs.insert(change.key.clone(), kept);
                 }
             }
         }
-        self.outbox.extend(merged.events);
+        self.outbox.extend(merged.events.into_iter().map(|(position, event)| (position, event.to_vec())));
         self.position = merged.position;
     }
 
+    /// Computes all entries anew; nothing is changed when that fails.
     fn reindex(&mut self, schema: &Schema) -> Result<()> {
-        self.entries.clear();
-        for (key, kept) in &mut self.docs {
-            let reindex = schema.collection(key.collection).and_then(|collection| collection.reindex);
-            kept.entries = reindex.map_or(Ok(Vec::new()), |reindex| reindex(&key.id, &kept.body))?;
-            self.entries.extend(kept.entries.iter().map(|entry| place(key, entry)));
+        let mut all = Vec::with_capacity(self.docs.len());
+        let mut places = BTreeSet::new();
+        let mut uniques = BTreeSet::new();
+        for (key, kept) in &self.docs {
+            let Some(collection) = schema.collection(key.collection) else {
+                all.push(Vec::new());
+                continue;
+            };
+            let entries = collection.entries_of(&key.id, &kept.body)?;
+            for entry in &entries {
+                let unique = collection.index(entry.index).is_some_and(|index| index.unique);
+                if unique && !uniques.insert((key.collection, entry.index, entry.entry.clone())) {
+                    return Err(CommitError::Unique { collection: key.collection, index: entry.index }.into());
+                }
+                places.insert(place(key, entry));
+            }
+            all.push(entries);
         }
+        for (kept, entries) in self.docs.values_mut().zip(all) {
+            kept.entries = entries;
+        }
+        self.entries = places;
         Ok(())
     }
 
@@ -142,12 +160,13 @@ impl MemoryStore {
     /// An empty store of its own.
     ///
     /// # Errors
-    /// None today; the signature is that of every engine.
+    /// `store.invalid_schema`.
     pub fn open(schema: &Schema) -> Result<MemoryStore> {
         MemoryStore::over(schema, Arc::default())
     }
 
     fn over(schema: &Schema, state: Arc<Mutex<State>>) -> Result<MemoryStore> {
+        schema.check()?;
         let position = {
             let mut state = state.lock();
             if state.schema_version > schema.version {
@@ -156,8 +175,8 @@ impl MemoryStore {
                     .with("theirs", state.schema_version)
                     .with("ours", schema.version));
             }
-            state.schema_version = schema.version;
             state.reindex(schema)?;
+            state.schema_version = schema.version;
             state.position
         };
         Ok(MemoryStore { schema: schema.clone(), state, committed: watch::Sender::new(position) })
@@ -205,9 +224,10 @@ impl MemoryStore {
     }
 
     fn write(&self, batch: Batch) -> Result<Commit, CommitError> {
+        let batch = Prepared::new(&self.schema, batch)?;
         let mut state = self.state.lock();
         let mut planner = Planner::new(&self.schema, state.position);
-        let commit = planner.offer(&mut *state, batch)?;
+        let commit = planner.offer(&mut *state, &batch)?;
         if commit.replayed.is_none() {
             state.apply(planner.merged());
             self.committed.send_replace(state.position);

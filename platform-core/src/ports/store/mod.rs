@@ -9,9 +9,11 @@ mod batch;
 mod command;
 mod conflict;
 mod document;
+mod idempotency;
 mod key;
 mod memory;
 mod plan;
+mod prepared;
 mod scan;
 mod schema;
 mod work;
@@ -20,9 +22,11 @@ pub use batch::{Batch, Commit, Expect, Idempotency, Write};
 pub use command::{Done, Reply, command};
 pub use conflict::CommitError;
 pub use document::{Body, Doc, DocKey, Document, Entry, Stored};
+pub use idempotency::IdempotencyRecord;
 pub use key::{KeyReader, KeyWriter};
 pub use memory::{MemoryStore, MemoryStores};
-pub use plan::{After, Change, IdempotencyRecord, Merged, Planner, Previous, StateReader};
+pub use plan::{Change, Merged, Planner, Previous, StateReader, Written};
+pub use prepared::Prepared;
 pub use scan::{IndexRange, ScanPage};
 pub use schema::{BodyKind, Collection, Index, Reindex, Schema};
 pub use work::Work;
@@ -92,6 +96,7 @@ pub trait Stores: Send + Sync {
     ///
     /// # Errors
     /// `store.newer_schema` when a newer version wrote it, `store.locked` when it is open elsewhere,
-    /// `store.damaged`, `store.unavailable`.
+    /// `store.invalid_schema`, `store.not_unique` when a new unique index does not hold over what is
+    /// stored, `store.damaged`, `store.unavailable`.
     fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<std::sync::Arc<dyn Store>>>;
 }

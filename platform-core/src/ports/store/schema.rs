@@ -1,5 +1,8 @@
 //! What a store is declared to hold.
 
+use super::batch::at_most;
+use crate::kernel::{Error, Result, limits};
+
 /// Whether a body is readable text or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BodyKind {
@@ -82,6 +85,28 @@ impl Collection {
         self
     }
 
+    /// The index entries of a stored body. A counter (a JSON integer that does not read as a document
+    /// of the collection) has none.
+    ///
+    /// # Errors
+    /// `store.damaged`; `store.too_large` or `store.undeclared` when the entries are not allowed.
+    pub fn entries_of(&self, id: &[u8], body: &super::Body) -> Result<Vec<super::Entry>> {
+        let Some(reindex) = self.reindex else { return Ok(Vec::new()) };
+        let is_counter = || std::str::from_utf8(body.as_bytes()).is_ok_and(|t| t.parse::<i64>().is_ok());
+        let entries = match reindex(id, body) {
+            Err(_) if is_counter() => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        for entry in &entries {
+            at_most("entry", entry.entry.len(), limits::INDEX_ENTRY_BYTES)?;
+            if self.index(entry.index).is_none() {
+                return Err(Error::invalid("store.undeclared", "not declared in the schema")
+                    .with("what", entry.index));
+            }
+        }
+        Ok(entries)
+    }
+
     /// The declared index of this name.
     pub fn index(&self, name: &str) -> Option<&'static Index> {
         self.indexes.iter().find(|index| index.name == name)
@@ -100,11 +125,17 @@ pub struct Schema {
 }
 
 /// Where a store remembers answers.
-pub(crate) const IDEMPOTENCY: Collection = Collection::json("_idempotency")
-    .indexed(&[Index::one("by_expiry")], super::plan::IdempotencyRecord::reindex);
+pub(crate) const IDEMPOTENCY: Collection =
+    Collection::json("_idempotency").indexed(&[Index::one("by_expiry")], super::IdempotencyRecord::reindex);
 
 /// Where a store remembers how far its handlers are.
 pub(crate) const INBOX: Collection = Collection::json("_inbox");
+
+/// Lower case, digits and `_`, at most 48 bytes (PostgreSQL cuts names at 63).
+fn is_name(name: &str) -> bool {
+    (1..=48).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
 
 impl Schema {
     /// A schema; the collections that every store has are added.
@@ -113,6 +144,36 @@ impl Schema {
         all.push(IDEMPOTENCY);
         all.push(INBOX);
         Schema { store, version, collections: all }
+    }
+
+    /// Checks its names: every engine does so when it opens a store.
+    ///
+    /// # Errors
+    /// `store.invalid_schema`.
+    pub fn check(&self) -> Result<()> {
+        let invalid = |what: &str| {
+            Err(Error::internal("store.invalid_schema", "a name in the schema is not allowed or not unique")
+                .with("store", self.store)
+                .with("name", what))
+        };
+        if !is_name(self.store) {
+            return invalid(self.store);
+        }
+        for (at, collection) in self.collections.iter().enumerate() {
+            let own = collection.name == IDEMPOTENCY.name || collection.name == INBOX.name;
+            let repeated = self.collections.iter().take(at).any(|earlier| earlier.name == collection.name);
+            if !(own || is_name(collection.name) && !collection.name.starts_with('_')) || repeated {
+                return invalid(collection.name);
+            }
+            for (at, index) in collection.indexes.iter().enumerate() {
+                let reserved = ["id", "version", "body"].contains(&index.name);
+                let repeated = collection.indexes.iter().take(at).any(|earlier| earlier.name == index.name);
+                if !is_name(index.name) || reserved || repeated {
+                    return invalid(index.name);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The declared collection of this name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Batch, DocKey, Document, Expect, Reply, Stored, Write};
-use crate::kernel::{Context, Error, EventData, EventId, NewEvent, RawId, Result, Sealed, Timestamp};
+use crate::kernel::{Context, Error, Event, EventData, EventId, NewEvent, RawId, Result, Sealed, Timestamp};
 use crate::ports::Database;
 
 /// What one attempt of a command read and decided.
@@ -17,6 +17,7 @@ pub struct Work {
     db: Database,
     context: Arc<Context>,
     now: Timestamp,
+    generation: u64,
     expects: BTreeMap<DocKey, Expect>,
     writes: Vec<Write>,
     written: BTreeMap<DocKey, usize>,
@@ -30,6 +31,7 @@ impl Work {
             now: db.runtime.now(),
             db: db.clone(),
             context,
+            generation: 0,
             expects: BTreeMap::new(),
             writes: Vec::new(),
             written: BTreeMap::new(),
@@ -45,6 +47,19 @@ impl Work {
     /// Who asks.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// What is published from now on is caused by this event: its request, and its id as the cause.
+    pub fn caused_by(&mut self, event: &Event) {
+        let mut context = Context::clone(&self.context);
+        context.correlation_id = event.correlation_id.clone();
+        context.causation_id = Some(event.id);
+        self.context = Arc::new(context);
+    }
+
+    /// For a projection: the generation that is written, the first part of all its ids.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The database it works on.

@@ -1,0 +1,240 @@
+//! Opening a log, denied requests, signing, and the change of the origin.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::denials::Denial;
+use super::error;
+use super::model::{Occurrence, Outcome};
+use super::tables::{Head, Origin, Signed};
+use super::tlog::{Checkpoint, SigningKey, VerifierKey};
+use super::{Audit, MANAGE};
+use crate::kernel::merkle::Frontier;
+use crate::kernel::{Actor, Context, Error, RawId, Result, limits};
+use crate::ports::store::{Work, command};
+
+/// The key of the present origin, opened.
+pub(super) type Signer = (u64, Arc<SigningKey>);
+
+impl Audit {
+    /// Makes the first origin of a new log, and signs what was appended before the last end.
+    pub(super) async fn open_log(&self) -> Result<()> {
+        if self.db.get::<Head>(Head::ID).await?.is_none() {
+            self.make_log().await?;
+        }
+        self.sign().await.map(|_| ())
+    }
+
+    async fn make_log(&self) -> Result<()> {
+        command(&self.db, &Context::system(), "audit.open", &(), async |mut work| {
+            if work.load::<Head>(Head::ID).await?.is_none() {
+                work.put(&Head::at(&Frontier::default(), 0))?;
+                let origin = self.new_origin(&mut work, 0, 0).await?;
+                self.append_opening(&mut work, &origin, Value::Null).await?;
+            }
+            work.reply(())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Signs from now on under a new name with a new key: after a restore, when the old name may have
+    /// signed entries that are not here. The entries stay; the first one under the new name tells of the
+    /// old one. Returns the new verifier key.
+    ///
+    /// # Errors
+    /// `auth.forbidden` without `audit:manage`; those of the store and of the keys.
+    pub async fn reorigin(&self, context: &Context) -> Result<VerifierKey> {
+        context.require(&MANAGE)?;
+        let done = command(&self.db, context, "audit.reorigin", &(), async |mut work| {
+            let head = work.load::<Head>(Head::ID).await?.ok_or_else(|| error::damaged("head"))?.value;
+            let old = work.load::<Origin>(Origin::id_of(head.origin)).await?;
+            let old = old.ok_or_else(|| error::damaged("origin"))?;
+            let number = head.origin + 1;
+            let root = head.frontier()?.root();
+            let previous =
+                json!({"origin": old.name, "verifier": old.verifier, "size": head.size, "root": root});
+            let size = head.size;
+            work.put(&Head { origin: number, ..head })?;
+            let origin = self.new_origin(&mut work, number, size).await?;
+            self.append_opening(&mut work, &origin, previous).await?;
+            work.reply(origin.verifier)
+        })
+        .await?;
+        self.sign().await?;
+        done.value.parse()
+    }
+
+    async fn new_origin(&self, work: &mut Work, number: u64, size: u64) -> Result<Origin> {
+        let random: [u8; 16] = self.db.runtime.random();
+        let name = format!("{}/{}", self.config.origin, RawId(random).to_base32());
+        let seed = Zeroizing::new(self.db.runtime.random::<32>());
+        let key = SigningKey::from_seed(&name, &seed)?;
+        let sealed_seed = self.db.keys.seal(&place(number), &*seed).await?;
+        let verifier = key.verifier().to_string();
+        let origin = Origin { number, name, verifier, sealed_seed, opened_at: work.now(), size };
+        work.create(&origin)?;
+        Ok(origin)
+    }
+
+    async fn append_opening(&self, work: &mut Work, origin: &Origin, previous: Value) -> Result<()> {
+        let mut data = json!({"verifier": origin.verifier});
+        if let (Value::Object(data), Value::Object(_)) = (&mut data, &previous) {
+            data.insert("previous".to_owned(), previous);
+        }
+        let opening = Occurrence {
+            id: work.new_id(),
+            time: work.now(),
+            action: "audit.origin_opened".to_owned(),
+            actor: work.context().principal.actor.clone(),
+            subject: origin.name.clone(),
+            outcome: Outcome::Success,
+            correlation_id: work.context().correlation_id.clone(),
+            causation_id: None,
+            source: None,
+            count: None,
+            data,
+        };
+        self.appender.append(work, vec![opening]).await
+    }
+
+    /// Records a request that was not allowed. It never waits: above ten a second of one client (a
+    /// user, a service, else an address), and above what can wait, denials become counted entries.
+    ///
+    /// `action` is what was attempted (method and route), `subject` what it was attempted on, without
+    /// anything personal. The client's address is sealed.
+    pub fn record_denied(&self, context: &Context, action: &str, subject: &str, denial: &Error) {
+        self.denials.lock().record(Denial {
+            time: self.db.runtime.now(),
+            actor: context.principal.actor.clone(),
+            client: context.client.address,
+            action: shortened(action),
+            subject: shortened(subject),
+            code: denial.code(),
+            correlation_id: context.correlation_id.clone(),
+            count: 1,
+        });
+        self.wake.notify_one();
+    }
+
+    /// Writes the denials that are complete, or all at the end; what cannot be written waits on.
+    pub(super) async fn write_denials(&self, all: bool) -> Result<()> {
+        let denials = match all {
+            true => self.denials.lock().take_all(),
+            false => self.denials.lock().take(self.db.runtime.now()),
+        };
+        if denials.is_empty() {
+            return Ok(());
+        }
+        let written = self.append_denials(&denials).await;
+        if written.is_err() {
+            self.denials.lock().put_back(denials);
+        }
+        written
+    }
+
+    async fn append_denials(&self, denials: &[Denial]) -> Result<()> {
+        let mut occurrences = Vec::with_capacity(denials.len());
+        for denial in denials {
+            occurrences.push(self.denied(denial).await?);
+        }
+        command(&self.db, &Context::system(), "audit.record_denied", &(), async |mut work| {
+            self.appender.append(&mut work, occurrences.clone()).await?;
+            work.reply(())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn denied(&self, denial: &Denial) -> Result<Occurrence> {
+        let mut data = json!({"code": denial.code});
+        if let (Some(client), Value::Object(data)) = (self.sealed_client(denial).await?, &mut data) {
+            data.insert("client".to_owned(), client);
+        }
+        Ok(Occurrence {
+            id: self.db.new_id(),
+            time: denial.time,
+            action: denial.action.clone(),
+            actor: denial.actor.clone(),
+            subject: denial.subject.clone(),
+            outcome: Outcome::Denied,
+            correlation_id: denial.correlation_id.clone(),
+            causation_id: None,
+            source: None,
+            count: (denial.count > 1).then_some(denial.count),
+            data,
+        })
+    }
+
+    /// The address under the user's key; of strangers, under a key for all strangers of that month.
+    async fn sealed_client(&self, denial: &Denial) -> Result<Option<Value>> {
+        let Some(address) = denial.client else { return Ok(None) };
+        let person = match &denial.actor {
+            Actor::User(user) => user.to_string(),
+            _ => format!("strangers:{}", denial.time.to_string().get(..7).unwrap_or_default()),
+        };
+        match self.db.keys.seal_for(&person, "audit/client", address.to_string().as_bytes()).await {
+            Ok(sealed) => Ok(serde_json::to_value(sealed).ok()),
+            Err(error) if error.code() == "keys.erased" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last checkpoint, over everything that is committed: signed now if the last one is over less.
+    pub(super) async fn sign(&self) -> Result<Signed> {
+        let head = self.db.get::<Head>(Head::ID).await?.ok_or_else(|| error::damaged("head"))?.value;
+        let id = Origin::id_of(head.origin);
+        if let Some(signed) = self.db.get::<Signed>(id.clone()).await?
+            && signed.size >= head.size
+        {
+            return Ok(signed.value);
+        }
+        let key = self.signing_key(head.origin).await?;
+        let root = head.frontier()?.root();
+        let origin = key.verifier().name().to_owned();
+        let checkpoint = Checkpoint { origin, size: head.size, root, extensions: Vec::new() };
+        let note = checkpoint.sign(&key)?.to_string();
+        // The head is no expect: it was committed, and more may be appended meanwhile.
+        let done = command(&self.db, &Context::system(), "audit.sign", &(), async |mut work| {
+            if let Some(signed) = work.load::<Signed>(id.clone()).await?
+                && signed.size >= head.size
+            {
+                return work.reply(signed.value);
+            }
+            let signed = Signed { origin: head.origin, size: head.size, at: work.now(), note: note.clone() };
+            work.put(&signed)?;
+            work.reply(signed)
+        })
+        .await?;
+        Ok(done.value)
+    }
+
+    async fn signing_key(&self, origin: u64) -> Result<Arc<SigningKey>> {
+        if let Some((number, key)) = &*self.signer.lock()
+            && *number == origin
+        {
+            return Ok(Arc::clone(key));
+        }
+        let stored = self.db.get::<Origin>(Origin::id_of(origin)).await?;
+        let stored = stored.ok_or_else(|| error::damaged("origin"))?;
+        let seed = Zeroizing::new(self.db.keys.open(&place(origin), &stored.sealed_seed).await?);
+        let seed = <&[u8; 32]>::try_from(seed.as_slice()).map_err(|_| error::damaged("seed"))?;
+        let key = Arc::new(SigningKey::from_seed(&stored.name, seed)?);
+        if key.verifier().to_string() != stored.verifier {
+            return Err(error::damaged("origin"));
+        }
+        *self.signer.lock() = Some((origin, Arc::clone(&key)));
+        Ok(key)
+    }
+}
+
+/// What the seed of an origin is sealed to.
+fn place(origin: u64) -> String {
+    format!("audit/origin/{origin}")
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(limits::NAME_BYTES).collect()
+}

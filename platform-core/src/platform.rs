@@ -1,0 +1,132 @@
+//! The whole platform as one value: a handle per domain, and one switch for all that runs beside the
+//! requests.
+
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::backbone::{Backbone, Parts};
+use crate::kernel::{BoxFuture, Result};
+use crate::ports::store::Schema;
+use crate::ports::{Backends, Database};
+
+/// A domain of an application: a store of its own, and the same promises that ours have.
+pub trait Domain: Send + Sync + 'static {
+    /// What the application calls: [`Platform::domain`] returns it.
+    type Facade: Send + Sync + 'static;
+
+    /// What its store holds.
+    fn schema(&self) -> Schema;
+
+    /// Builds the facade over the opened store. The platform's own domains are ready, other
+    /// applications' domains those that were added before.
+    ///
+    /// # Errors
+    /// Whatever keeps the platform from being built.
+    fn build<'a>(
+        self,
+        database: Database,
+        platform: &'a Platform,
+    ) -> BoxFuture<'a, Result<(Self::Facade, Parts)>>;
+}
+
+/// The platform. Cheap to clone; all clones are the same.
+///
+/// ```
+/// use platform_core::Platform;
+/// use platform_core::ports::{MemoryBackends, runtime::SimRuntime};
+/// let world = SimRuntime::new(1);
+/// let memory = MemoryBackends::new(world.runtime());
+/// world.block_on(async {
+///     let platform = Platform::builder(memory.backends().await?).build().await?;
+///     platform.start().await?;
+///     platform.stop().await;
+///     Ok::<_, platform_core::kernel::Error>(())
+/// }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Platform(Arc<Inner>);
+
+struct Inner {
+    backbone: Backbone,
+    applications: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+/// Collects what a platform is made of.
+pub struct Builder {
+    backends: Backends,
+    applications: Vec<Box<dyn Application>>,
+}
+
+impl Platform {
+    /// A platform over these ports.
+    pub fn builder(backends: Backends) -> Builder {
+        Builder { backends, applications: Vec::new() }
+    }
+
+    /// Starts relays, handlers and workers.
+    ///
+    /// # Errors
+    /// `backbone.running` when it was started already.
+    pub async fn start(&self) -> Result<()> {
+        self.0.backbone.start().await
+    }
+
+    /// Ends relays, handlers and workers, and waits until they have ended. What they left undone is
+    /// done after the next start.
+    pub async fn stop(&self) {
+        self.0.backbone.stop().await;
+    }
+
+    /// The ports.
+    pub fn backends(&self) -> &Backends {
+        self.0.backbone.backends()
+    }
+
+    /// The facade of an application's domain, if it was added.
+    pub fn domain<D: Domain>(&self) -> Option<Arc<D::Facade>> {
+        let facade = self.0.applications.lock().get(&TypeId::of::<D>()).cloned()?;
+        facade.downcast().ok()
+    }
+}
+
+impl Builder {
+    /// Adds a domain of the application.
+    #[must_use]
+    pub fn domain<D: Domain>(mut self, domain: D) -> Builder {
+        self.applications.push(Box::new(domain));
+        self
+    }
+
+    /// Opens all stores and builds all domains. Nothing runs before [`Platform::start`].
+    ///
+    /// # Errors
+    /// What opening a store returns; `backbone.duplicate_name`.
+    pub async fn build(self) -> Result<Platform> {
+        let backbone = Backbone::new(self.backends);
+        let platform = Platform(Arc::new(Inner { backbone, applications: Mutex::default() }));
+        for application in self.applications {
+            application.build(&platform).await?;
+        }
+        Ok(platform)
+    }
+}
+
+/// A [`Domain`] of whatever type.
+trait Application: Send + Sync {
+    fn build<'a>(self: Box<Self>, platform: &'a Platform) -> BoxFuture<'a, Result<()>>;
+}
+
+impl<D: Domain> Application for D {
+    fn build<'a>(self: Box<Self>, platform: &'a Platform) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let database = Database::open(platform.backends(), &self.schema()).await?;
+            let (facade, parts) = (*self).build(database.clone(), platform).await?;
+            platform.0.backbone.add(&database, parts)?;
+            platform.0.applications.lock().insert(TypeId::of::<D>(), Arc::new(facade));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! A batch, checked and encoded as far as that needs no look at stored data.
+//!
+//! This runs in the task of the caller, so that the one writer of a store does only what nobody else
+//! can do.
+
+use std::collections::HashSet;
+
+use super::batch::at_most;
+use super::idempotency::{self, Replay};
+use super::{Batch, Body, BodyKind, CommitError, DocKey, Entry, Expect, Schema, Write};
+use crate::kernel::{Error, Result, limits};
+
+/// A batch that keeps all limits and names only what is declared; its events are encoded.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) expects: Vec<(DocKey, Expect)>,
+    /// With the idempotency record as the last.
+    pub(super) writes: Vec<Write>,
+    pub(super) events: Vec<Vec<u8>>,
+    pub(super) replay: Option<Replay>,
+    bytes: usize,
+}
+
+impl Prepared {
+    /// Checks and encodes a batch.
+    ///
+    /// # Errors
+    /// [`CommitError::Invalid`] with `store.too_large`, `store.empty_key`, `store.undeclared`,
+    /// `store.written_twice`, `store.wrong_kind`, `store.invalid_json`, `store.nul`,
+    /// `store.entry_twice` or `event.too_large`.
+    pub fn new(schema: &Schema, batch: Batch) -> Result<Prepared, CommitError> {
+        Prepared::build(schema, batch).map_err(CommitError::Invalid)
+    }
+
+    /// The size that [`limits::BATCH_BYTES`] speaks of.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn build(schema: &Schema, batch: Batch) -> Result<Prepared> {
+        batch.check_limits()?;
+        check_declared(schema, &batch)?;
+        let events = batch.events.iter().map(|event| event.to_json()).collect::<Result<Vec<_>>>()?;
+        let bytes = batch.bytes() + events.iter().map(Vec::len).sum::<usize>();
+        at_most("batch", bytes, limits::BATCH_BYTES)?;
+        let mut writes = batch.writes;
+        let replay = match batch.idempotency {
+            None => None,
+            Some(record) => {
+                let (replay, write) = idempotency::to_write(record)?;
+                writes.push(write);
+                Some(replay)
+            }
+        };
+        Ok(Prepared { expects: batch.expects, writes, events, replay, bytes })
+    }
+}
+
+fn undeclared(what: &str) -> Error {
+    Error::invalid("store.undeclared", "not declared in the schema").with("what", what)
+}
+
+fn check_declared(schema: &Schema, batch: &Batch) -> Result<()> {
+    for (key, _) in &batch.expects {
+        if schema.collection(key.collection).is_none() {
+            return Err(undeclared(key.collection));
+        }
+    }
+    let mut seen = HashSet::with_capacity(batch.writes.len());
+    for write in &batch.writes {
+        if !seen.insert(write.key()) {
+            return Err(Error::invalid("store.written_twice", "a batch writes a document at most once"));
+        }
+        check_write(schema, write)?;
+    }
+    Ok(())
+}
+
+fn check_write(schema: &Schema, write: &Write) -> Result<()> {
+    let name = write.key().collection;
+    let collection = schema.collection(name).ok_or_else(|| undeclared(name))?;
+    match write {
+        Write::Put { body, entries, .. } => {
+            if body.kind() != collection.body {
+                return Err(Error::invalid("store.wrong_kind", "the collection holds another kind of body")
+                    .with("collection", name));
+            }
+            check_json(body)?;
+            for (at, entry) in entries.iter().enumerate() {
+                let index = collection.index(entry.index).ok_or_else(|| undeclared(entry.index))?;
+                let repeats = |earlier: &Entry| {
+                    earlier.index == entry.index && (!index.many || earlier.entry == entry.entry)
+                };
+                if entries.iter().take(at).any(repeats) {
+                    return Err(Error::invalid("store.entry_twice", "an index entry stands there twice")
+                        .with("index", entry.index));
+                }
+            }
+            Ok(())
+        }
+        Write::Add { .. } if collection.body != BodyKind::Json => {
+            Err(Error::invalid("store.wrong_kind", "a counter stands in a collection of JSON")
+                .with("collection", name))
+        }
+        Write::Add { .. } | Write::Delete { .. } => Ok(()),
+    }
+}
+
+/// JSON must read, and `\u0000` is refused.
+fn check_json(body: &Body) -> Result<()> {
+    let Body::Json(text) = body else { return Ok(()) };
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map_err(|error| Error::invalid("store.invalid_json", "the body is not JSON").because(error))?;
+    let backslashes_before = |at: usize| {
+        text.as_bytes().get(..at).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count()
+    };
+    if text.match_indices("\\u0000").any(|(at, _)| backslashes_before(at) % 2 == 0) {
+        return Err(Error::invalid("store.nul", "the character U+0000 cannot be stored in JSON"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escaped_backslash_before_u0000_is_text() {
+        assert!(check_json(&Body::Json(r#""\\u0000""#.into())).is_ok());
+        assert_eq!(check_json(&Body::Json(r#""\u0000""#.into())).unwrap_err().code(), "store.nul");
+        assert_eq!(check_json(&Body::Json(r#""\\\u0000""#.into())).unwrap_err().code(), "store.nul");
+    }
+}
