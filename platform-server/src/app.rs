@@ -1,17 +1,21 @@
 //! From a request on a connection to its response: identity of the request, route, log, metrics.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use platform_core::gateway::{CompiledRoute, Headers, RequestHead, Resolution};
 use platform_core::kernel::{ClientInfo, CorrelationId, Error, RawId, Timestamp, TraceParent, limits};
 
 use crate::http_server::{OnEnd, ServerBody, Watch};
 use crate::metrics::{Metrics, RequestLabels};
+use crate::proxy::{Forward, Hop, client_address};
 use crate::rest::{self, Answered, Endpoint, REQUEST_ID, RequestInfo, Routes, TRACEPARENT};
 use crate::server::Server;
 
@@ -51,7 +55,7 @@ impl App {
         let labels = RequestLabels::new(request.method(), request.version(), peer.is_tls);
         let method = request.method().clone();
         self.metrics().request_begins(&method, peer.is_tls);
-        let mut response = self.route(request, &info).await;
+        let mut response = self.route(request, &info, &peer).await;
         set_identity(response.headers_mut(), &info);
         let answered = response.extensions_mut().remove::<Answered>();
         let ending = Ending {
@@ -65,14 +69,99 @@ impl App {
         response.map(|body| body.on_end(Box::new(ending)))
     }
 
-    async fn route(&self, request: Request<Incoming>, info: &RequestInfo) -> Response<ServerBody> {
-        if rest::is_reserved(request.uri().path()) {
-            let mut request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(info.clone());
-            return self.routes.answer(request).await.map(ServerBody::boxed);
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        info: &RequestInfo,
+        peer: &Peer,
+    ) -> Response<ServerBody> {
+        let table = self.server.table.load();
+        let resolution = table.resolve(&head(&request));
+        let (refusal, route) = match resolution {
+            Resolution::Own => {
+                let mut request = request.map(axum::body::Body::new);
+                request.extensions_mut().insert(info.clone());
+                return self.routes.answer(request).await.map(ServerBody::boxed);
+            }
+            Resolution::Route(route) => {
+                drop(table);
+                return self.forward(request, &route, info, peer).await;
+            }
+            Resolution::Preflight(headers) => {
+                let mut response = Response::new(ServerBody::full(Bytes::new()));
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                write(response.headers_mut(), headers);
+                return response;
+            }
+            Resolution::MethodNotAllowed(allow) => {
+                let error =
+                    Error::invalid("request.method_not_allowed", "the path does not take this method");
+                let mut response =
+                    rest::render_problem(error, info, Cow::Borrowed("unmatched")).map(ServerBody::full);
+                write(response.headers_mut(), vec![("allow", allow)]);
+                return response;
+            }
+            Resolution::Refused(error) => (error, Cow::Borrowed("unmatched")),
+        };
+        rest::render_problem(refusal, info, route).map(ServerBody::full)
+    }
+
+    /// Through the policy of a route to its upstream.
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        route: &CompiledRoute,
+        info: &RequestInfo,
+        peer: &Peer,
+    ) -> Response<ServerBody> {
+        let server = &self.server;
+        let label = Cow::Owned(format!("gateway:{}", route.name()));
+        let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
+        let cors = route.cors_headers(origin);
+        let mut limited = None;
+        let result = async {
+            let principal = server.admit(route.access(), request.headers(), info).await?;
+            if let Some(limit) = route.limit() {
+                let (state, verdict) = server.limit(route.name().as_str(), limit, &principal, info);
+                limited = Some(state);
+                verdict?;
+            }
+            let forward = Forward {
+                route,
+                target: route.pool(None),
+                principal: Some(&principal),
+                hop: self.hop(&request, info, peer),
+                now: &|| server.now(),
+                random: self.ids.number(),
+            };
+            server.proxy.forward(request, forward).await
         }
-        let error = Error::not_found("request.no_such_path", "there is nothing at this path");
-        rest::render_problem(&error, info).map(ServerBody::full)
+        .await;
+        let mut response = match result {
+            Ok(response) => {
+                let mut response = response.map(ServerBody::proxied);
+                response.extensions_mut().insert(Answered { route: label, code: None });
+                response
+            }
+            Err(error) => rest::render_problem(error, info, label).map(ServerBody::full),
+        };
+        write(response.headers_mut(), cors);
+        if let Some(limited) = limited {
+            limited.write(response.headers_mut());
+        }
+        response
+    }
+
+    fn hop<'a>(&'a self, request: &Request<Incoming>, info: &'a RequestInfo, peer: &'a Peer) -> Hop<'a> {
+        Hop {
+            info,
+            peer: peer.address.ip().to_canonical(),
+            is_trusted: self.server.trusts(peer.address.ip()),
+            is_tls: peer.is_tls,
+            version: request.version(),
+            authority: authority(request).and_then(|authority| HeaderValue::from_str(authority).ok()),
+            watch: &peer.watch,
+        }
     }
 
     fn info(&self, headers: &HeaderMap, peer: &Peer) -> RequestInfo {
@@ -88,9 +177,42 @@ impl App {
                 None => TraceParent { trace_id: self.ids.wide_number(), span_id, flags: 0 },
             },
             client: ClientInfo {
-                address: Some(peer.address.ip().to_canonical()),
+                address: Some(client_address(headers, peer.address.ip(), |address| {
+                    self.server.trusts(address)
+                })),
                 user_agent: text(header::USER_AGENT).map(|agent| cut(agent, limits::NAME_BYTES).to_owned()),
             },
+        }
+    }
+}
+
+/// What a request says about where it goes.
+fn head(request: &Request<Incoming>) -> RequestHead<'_> {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    RequestHead {
+        method: request.method().as_str(),
+        authority: authority(request),
+        path: request.uri().path(),
+        origin: text(header::ORIGIN),
+        requested_method: text(header::ACCESS_CONTROL_REQUEST_METHOD),
+        requested_headers: text(header::ACCESS_CONTROL_REQUEST_HEADERS),
+    }
+}
+
+/// The target's authority, else `Host` (RFC 9112, 3.2.2).
+fn authority(request: &Request<Incoming>) -> Option<&str> {
+    let host = || request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    request.uri().authority().map(|authority| authority.as_str()).or_else(host)
+}
+
+/// `Vary` adds up; the others replace what an upstream has said.
+fn write(headers: &mut HeaderMap, more: Headers) {
+    for (name, text) in more {
+        let Ok(value) = HeaderValue::try_from(text) else { continue };
+        if name == "vary" {
+            headers.append(name, value);
+        } else {
+            headers.insert(name, value);
         }
     }
 }

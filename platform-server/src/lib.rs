@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`cli`] is the command line, [`config`] its settings, [`telemetry`] the logs;
 //! [`http_server`] accepts connections and keeps their deadlines, [`app`] takes one
-//! request to its response, [`rest`] holds the endpoints, [`server`] what they share, [`metrics`] what is
+//! request to its response, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
+//! to upstreams, [`server`] what they share, [`metrics`] what is
 //! counted.
 
 pub mod app;
@@ -10,6 +11,8 @@ pub mod cli;
 pub mod config;
 pub mod http_server;
 pub mod metrics;
+mod policy;
+pub mod proxy;
 pub mod rest;
 pub mod server;
 pub mod telemetry;

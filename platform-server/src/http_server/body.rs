@@ -10,6 +10,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use platform_core::kernel::{Error, Result};
 
+use crate::proxy::ProxiedBody;
+
 /// An error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +35,7 @@ pub trait OnEnd: Send + Sync {
 enum Content {
     Full(Full<Bytes>),
     Boxed(axum::body::Body),
+    Proxied(ProxiedBody),
 }
 
 impl ServerBody {
@@ -44,6 +47,11 @@ impl ServerBody {
     /// A body of axum's.
     pub fn boxed(body: axum::body::Body) -> ServerBody {
         ServerBody { content: Content::Boxed(body), on_end: None }
+    }
+
+    /// The body of an upstream's response.
+    pub(crate) fn proxied(body: ProxiedBody) -> ServerBody {
+        ServerBody { content: Content::Proxied(body), on_end: None }
     }
 
     /// The same body, with what is to happen at its end.
@@ -65,6 +73,7 @@ impl Body for ServerBody {
         match &mut self.content {
             Content::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Content::Boxed(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Proxied(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -72,6 +81,7 @@ impl Body for ServerBody {
         match &self.content {
             Content::Full(body) => body.is_end_stream(),
             Content::Boxed(body) => body.is_end_stream(),
+            Content::Proxied(body) => body.is_end_stream(),
         }
     }
 
@@ -79,6 +89,7 @@ impl Body for ServerBody {
         match &self.content {
             Content::Full(body) => body.size_hint(),
             Content::Boxed(body) => body.size_hint(),
+            Content::Proxied(body) => body.size_hint(),
         }
     }
 }

@@ -15,12 +15,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use platform_core::kernel::{Context, CorrelationId, Error, Principal, RawId, Result, limits};
+use platform_core::kernel::{CorrelationId, Error, RawId, Result, limits};
 use tower::ServiceExt;
 
 use super::extract::Received;
 use super::headers::{self, RequestInfo};
-use super::{Access, Call, Endpoint, problem};
+use super::{Call, Endpoint, problem};
 use crate::http_server::read_body;
 use crate::server::Server;
 
@@ -34,16 +34,6 @@ pub(crate) struct Answered {
     pub(crate) route: Cow<'static, str>,
     /// The code of the error, if it was one.
     pub(crate) code: Option<&'static str>,
-}
-
-/// Whether a path is ours, so that no route of the gateway can take it.
-pub fn is_reserved(path: &str) -> bool {
-    const TREES: [&str; 5] = ["/v1", "/ofrep", "/scim", "/oauth2", "/.well-known"];
-    const PATHS: [&str; 5] = ["/livez", "/readyz", "/health", "/metrics", "/openapi.json"];
-    PATHS.contains(&path)
-        || TREES
-            .iter()
-            .any(|tree| path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// The router over a table of endpoints.
@@ -127,7 +117,7 @@ async fn attempt(
     body: AxumBody,
     info: &RequestInfo,
 ) -> Result<Response<Bytes>> {
-    let principal = admit(endpoint, &server, &parts, info).await?;
+    let principal = server.admit(&endpoint.access, &parts.headers, info).await?;
     let context = headers::context(endpoint, principal, info, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
     let path = path_values(&mut parts).await?;
@@ -143,21 +133,6 @@ async fn attempt(
     }
 }
 
-/// Who is asking, if they may call the endpoint at all.
-async fn admit(endpoint: &Endpoint, server: &Server, parts: &Parts, info: &RequestInfo) -> Result<Principal> {
-    if endpoint.access == Access::Open {
-        return Ok(Context::anonymous(info.correlation_id.clone()).principal);
-    }
-    let Some(token) = headers::bearer(&parts.headers)? else {
-        return Err(Error::unauthenticated("auth.not_signed_in", "sign in first"));
-    };
-    let principal = server.authenticate(&token, info).await?;
-    if let Access::Permission(permission) = &endpoint.access {
-        Context::new(principal.clone(), info.correlation_id.clone()).require(permission)?;
-    }
-    Ok(principal)
-}
-
 async fn path_values(parts: &mut Parts) -> Result<Vec<String>> {
     use axum::extract::FromRequestParts;
     match RawPathParams::from_request_parts(parts, &()).await {
@@ -167,15 +142,19 @@ async fn path_values(parts: &mut Parts) -> Result<Vec<String>> {
 }
 
 fn finish(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static str) -> Response<AxumBody> {
-    decorate(result, info, route).map(AxumBody::from)
+    decorate(result, info, Cow::Borrowed(route)).map(AxumBody::from)
 }
 
 /// The response for an error outside every endpoint.
-pub(crate) fn render_problem(error: &Error, info: &RequestInfo) -> Response<Bytes> {
-    decorate(Err(error.clone()), info, "unmatched")
+pub(crate) fn render_problem(error: Error, info: &RequestInfo, route: Cow<'static, str>) -> Response<Bytes> {
+    decorate(Err(error), info, route)
 }
 
-fn decorate(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static str) -> Response<Bytes> {
+fn decorate(
+    result: Result<Response<Bytes>>,
+    info: &RequestInfo,
+    route: Cow<'static, str>,
+) -> Response<Bytes> {
     let (mut response, code) = match result {
         Ok(response) => (response, None),
         Err(error) => {
@@ -185,7 +164,7 @@ fn decorate(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static
             (problem::render(&error, &info.correlation_id), Some(error.code()))
         }
     };
-    response.extensions_mut().insert(Answered { route: Cow::Borrowed(route), code });
+    response.extensions_mut().insert(Answered { route, code });
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

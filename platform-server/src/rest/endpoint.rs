@@ -4,23 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response};
-use platform_core::kernel::{BoxFuture, Permission, Result};
+use platform_core::gateway::Access;
+use platform_core::kernel::{BoxFuture, Result};
 
 use super::Call;
 use super::extract::{Extract, Received};
 use super::openapi::Operation;
 use super::reply::Reply;
-
-/// Who may call an endpoint. The facade checks again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody; a token is not looked at.
-    Open,
-    /// Anybody who is signed in; the facade decides the rest.
-    SignedIn,
-    /// Who holds the permission.
-    Permission(Permission),
-}
 
 type Run = Arc<dyn Fn(Call, Received) -> BoxFuture<'static, Result<Response<Bytes>>> + Send + Sync>;
 
@@ -31,7 +21,7 @@ pub struct Endpoint {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// Who may call it.
+    /// Who may call it. The facade checks again.
     pub access: Access,
     /// One sentence for the OpenAPI document.
     pub summary: &'static str,

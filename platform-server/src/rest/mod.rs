@@ -51,14 +51,16 @@ mod problem;
 mod reply;
 mod system;
 
+pub use platform_core::gateway::Access;
+
 pub(crate) use answer::Answered;
+pub use answer::Routes;
 pub(crate) use answer::render_problem;
-pub use answer::{Routes, is_reserved};
 pub use call::Call;
-pub use endpoint::{Access, Endpoint};
+pub use endpoint::Endpoint;
 pub use extract::{Body, IfMatch, Path, Path2, Query, RawBody, Received, page};
 pub use headers::RequestInfo;
-pub(crate) use headers::{REQUEST_ID, TRACEPARENT};
+pub(crate) use headers::{REQUEST_ID, TRACEPARENT, bearer};
 pub use openapi::document;
 pub use problem::{Problem, status_of};
 pub use reply::{Accepted, Created, Json, NoContent, Raw, Reply, Text};
