@@ -90,6 +90,7 @@ impl State {
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// Taken by the channel.
     Sent,
@@ -105,6 +106,7 @@ pub enum Outcome {
 
 /// One attempt to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// When it began.
     pub started_at: Timestamp,
@@ -253,6 +255,13 @@ impl Delivery {
             self.end(State::Suppressed, Some(cause.to_owned()));
         }
         waiting
+    }
+
+    /// Ends it as refused for good before any attempt, because nothing can send it.
+    pub fn fail(&mut self, cause: &str) {
+        if matches!(self.state, State::Accepted | State::Scheduled { .. }) {
+            self.end(State::Failed, Some(cause.to_owned()));
+        }
     }
 
     fn is_late(&self, now: Timestamp) -> bool {

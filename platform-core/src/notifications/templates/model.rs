@@ -44,6 +44,7 @@ impl Locale {
 /// The parts of a message in one language. Each is a Jinja template; `html` escapes what it inserts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Parts {
     /// The subject, one line.
     pub subject: String,
@@ -66,6 +67,7 @@ impl Parts {
 /// What a template says and how messages made from it are treated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TemplateSpec {
     /// What a recipient can switch off; `general` unless said otherwise.
     #[serde(default)]

@@ -22,6 +22,7 @@ const SUBJECT_BYTES: usize = 500;
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Rendered {
     /// The subject: one line, no control characters.
     pub subject: String,
