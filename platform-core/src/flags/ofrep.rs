@@ -33,6 +33,7 @@ pub struct FlagSuccess {
     /// The variant; empty without a value, never absent: clients index it.
     pub variant: String,
     /// What is said besides.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub metadata: Metadata,
 }
 
@@ -65,6 +66,7 @@ pub struct BulkBody {
     /// Every flag, in the order of keys.
     pub flags: Vec<FlagEvaluation>,
     /// The metadata of the set.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub metadata: Metadata,
 }
 
