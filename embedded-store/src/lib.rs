@@ -1,1 +1,5 @@
 //! The embedded backends.
+
+mod runtime;
+
+pub use runtime::SystemRuntime;
