@@ -32,3 +32,39 @@ pub(super) fn invalid_key() -> Error {
 pub(super) fn not_found() -> Error {
     Error::not_found("flags.not_found", "there is no such flag")
 }
+
+/// No such revision.
+pub(super) fn revision_not_found(revision: u64) -> Error {
+    Error::not_found("flags.revision_not_found", "the flag has no such revision").with("revision", revision)
+}
+
+/// The revision deleted the flag: there is nothing to restore.
+pub(super) fn revision_without_definition(revision: u64) -> Error {
+    Error::conflict("flags.revision_without_definition", "the revision deleted the flag")
+        .with("revision", revision)
+}
+
+/// The flag is not the one that the caller has seen.
+pub(super) fn stale_revision(present: u64) -> Error {
+    Error::precondition("flags.stale_revision", "the flag has been changed since").with("present", present)
+}
+
+/// Bucketing cannot change while there are flags.
+pub(super) fn bucketing_pinned() -> Error {
+    Error::conflict("flags.bucketing_pinned", "another bucketing would give subjects other variants")
+}
+
+/// A flag refers to an evaluator that would be gone or broken.
+pub(super) fn evaluator_in_use(flag: &str, fault: Fault) -> Error {
+    Error::conflict("flags.evaluator_in_use", fault.why).with("flag", flag).with("pointer", fault.pointer)
+}
+
+/// The number of flags is at its limit.
+pub(super) fn too_many_flags(limit: u64) -> Error {
+    Error::limit("flags.too_many_flags", "the flag set is full").with("limit", limit)
+}
+
+/// A stored definition does not read.
+pub(super) fn damaged(key: &str) -> Error {
+    Error::data_loss("flags.damaged", "a stored definition does not read").with("flag", key)
+}
