@@ -116,7 +116,7 @@ impl Audit {
             correlation_id: context.correlation_id.clone(),
             count: 1,
         });
-        self.wake.notify_one();
+        self.wake.wake();
     }
 
     /// Writes the denials that are complete, or all at the end; what cannot be written waits on.

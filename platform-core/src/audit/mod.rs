@@ -28,11 +28,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
 use append::Appender;
 use denials::DenialBuffer;
+use parking_lot::Mutex;
 
 pub use export::{Sink, export};
 pub use model::{AuditEntry, Occurrence, Outcome, Source};
@@ -42,6 +40,7 @@ pub use tables::{STORE, schema};
 pub use tlog::{Checkpoint, SigningKey, VerifierKey};
 pub use verify::{BadEntry, Report, verify};
 
+use crate::backbone::{Parts, Wake};
 use crate::kernel::{Context, Page, PageRequest, Permission, Result};
 use crate::ports::Database;
 
@@ -70,26 +69,28 @@ pub struct Audit {
     config: AuditConfig,
     appender: Appender,
     denials: Arc<Mutex<DenialBuffer>>,
-    wake: Arc<Notify>,
+    wake: Wake,
     signer: Arc<Mutex<Option<commands::Signer>>>,
 }
 
 impl Audit {
-    /// The trail over its store; a new log gets its origin, its key and its first entry.
+    /// The trail over its store, and what runs beside it; a new log gets its origin, its key and its
+    /// first entry.
     ///
     /// # Errors
     /// Those of the store and of the keys; `audit.invalid_key` for a name that no key can have.
-    pub async fn open(db: Database, config: AuditConfig) -> Result<Audit> {
+    pub async fn open(db: Database, config: AuditConfig) -> Result<(Audit, Parts)> {
         let audit = Audit {
             db,
             config,
             appender: Appender::default(),
             denials: Arc::default(),
-            wake: Arc::default(),
+            wake: Wake::default(),
             signer: Arc::default(),
         };
         audit.open_log().await?;
-        Ok(audit)
+        let parts = audit.parts();
+        Ok((audit, parts))
     }
 
     /// The entries that fit, newest minute first, within a minute the latest appended first. A page may

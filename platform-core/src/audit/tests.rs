@@ -5,38 +5,38 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::tables::{Head, Signed, segment_key, tile_key};
 use super::tlog::{EntryBundle, Resource, Tile};
+use super::worker::EventAppender;
 use super::*;
+use crate::backbone::{Backbone, Handler};
 use crate::kernel::merkle::{self, leaf_hash, verify_consistency, verify_inclusion};
 use crate::kernel::{
     Actor, CorrelationId, Error, Event, EventId, EventPosition, NewEvent, Permissions, Principal, RawId,
     Result, Timestamp, UserId,
 };
-use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
+use crate::ports::MemoryBackends;
 use crate::ports::runtime::SimRuntime;
-use crate::ports::store::{Batch, Body, DocKey, Document, MemoryStores, Stores, Work, Write, command};
+use crate::ports::store::{Batch, Body, DocKey, Document, Work, Write, command};
 
 struct World {
     sim: SimRuntime,
     db: Database,
     audit: Audit,
+    backbone: Backbone,
 }
 
 fn world() -> World {
     let sim = SimRuntime::new(1);
-    let stores = MemoryStores::default();
-    let (db, audit) = sim.block_on(async {
-        let runtime = sim.runtime();
-        let keys =
-            EnvelopeKeys::open(&KeyEncryptionKey([7; 32]), &stores, Arc::clone(&runtime)).await.unwrap();
-        let store = stores.open(&schema()).await.unwrap();
-        let db = Database { store, runtime, keys: Arc::new(keys) };
-        (db.clone(), Audit::open(db, AuditConfig::default()).await.unwrap())
-    });
-    World { sim, db, audit }
+    sim.clone().block_on(async {
+        let backends = MemoryBackends::new(sim.runtime()).backends().await.unwrap();
+        let db = Database::open(&backends, &schema()).await.unwrap();
+        let (audit, parts) = Audit::open(db.clone(), AuditConfig::default()).await.unwrap();
+        let backbone = Backbone::new(backends);
+        backbone.add(&db, parts).unwrap();
+        World { sim, db, audit, backbone }
+    })
 }
 
 fn event(number: u64) -> Event {
@@ -63,7 +63,7 @@ impl World {
         let events: Vec<_> = numbers.map(event).collect();
         self.sim.block_on(async {
             command(&self.db, &Context::system(), "test", &(), async |mut work: Work| {
-                self.audit.record_events(&events, &mut work).await?;
+                EventAppender(self.audit.clone()).handle(&events, &mut work).await?;
                 work.reply(())
             })
             .await
@@ -228,12 +228,13 @@ fn an_append_of_many_entries_writes_a_tile_document_per_256() {
 fn a_second_appender_that_knows_nothing_continues_the_same_tree() {
     let world = world();
     world.record(0..300);
-    let other = world.sim.block_on(Audit::open(world.db.clone(), AuditConfig::default())).unwrap();
+    let (first, db) = (world.audit.clone(), world.db.clone());
+    let (other, _) = world.sim.block_on(Audit::open(db, AuditConfig::default())).unwrap();
     let world = World { audit: other, ..world };
     world.record(300..600);
-    let first = World { audit: world.audit.clone(), ..world };
-    first.record(600..700);
-    let report = first.verify();
+    let world = World { audit: first, ..world };
+    world.record(600..700);
+    let report = world.verify();
     assert!(report.holds(), "{report:?}");
     assert_eq!(report.entries, 701);
 }
@@ -288,7 +289,7 @@ fn late_events_stand_where_their_time_is() {
     let events: Vec<_> = [500, 3, 501, 4, 502, 5, 60, 61].map(event).into();
     world.sim.block_on(async {
         command(&world.db, &Context::system(), "test", &(), async |mut work: Work| {
-            world.audit.record_events(&events, &mut work).await?;
+            EventAppender(world.audit.clone()).handle(&events, &mut work).await?;
             work.reply(())
         })
         .await
@@ -496,15 +497,7 @@ fn a_flood_of_denied_requests_is_counted_and_none_is_lost() {
 #[test]
 fn beside_the_requests_denials_are_written_and_entries_signed_within_a_second() {
     let world = world();
-    let (stop, stopped) = watch::channel(false);
-    let audit = world.audit.clone();
-    let (ended, end) = tokio::sync::oneshot::channel();
-    world.db.runtime.spawn(
-        "audit",
-        Box::pin(async move {
-            let _ = ended.send(audit.run(stopped).await);
-        }),
-    );
+    world.sim.block_on(world.backbone.start()).unwrap();
     world.sim.advance(Duration::from_secs(100));
     world.record(0..5);
     world.sim.advance(Duration::from_millis(900));
@@ -519,8 +512,7 @@ fn beside_the_requests_denials_are_written_and_entries_signed_within_a_second() 
     world.sim.advance(Duration::from_secs(2));
     assert_eq!(world.verify().entries, 17);
     world.audit.record_denied(&stranger(1), "GET /last", "/", &error);
-    stop.send(true).unwrap();
-    world.sim.block_on(end).unwrap().unwrap();
+    world.sim.block_on(world.backbone.stop());
     let report = world.verify();
     assert_eq!((report.entries, report.signed, report.holds()), (18, 18, true));
 }

@@ -1,13 +1,15 @@
-//! What runs beside the requests: writing denials, signing checkpoints.
+//! What runs beside the requests: the appender of events, the writing of denials, the signing.
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use futures_util::future::select;
 
 use super::Audit;
 use super::denials::WINDOW;
 use super::model::Occurrence;
-use crate::kernel::{Event, Result};
+use crate::backbone::{Handler, Order, Parts, Shutdown, Task, Topics};
+use crate::kernel::{BoxFuture, Event, Result};
+use crate::ports::Database;
 use crate::ports::store::Work;
 
 /// Between two checkpoints, so that a busy log is signed a few times a second and not per commit. Well
@@ -17,60 +19,88 @@ const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(60);
 /// After an error, before the next attempt.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
+/// Events that become entries in one commit: about two full tiles.
+const EVENTS_OF_A_COMMIT: usize = 512;
 
-impl Audit {
-    /// Turns events into entries, within the work that also marks them as handled.
-    ///
-    /// # Errors
-    /// `audit.damaged`, `audit.entry_too_large`, and those of the store.
-    pub async fn record_events(&self, events: &[Event], work: &mut Work) -> Result<()> {
-        self.appender.append(work, events.iter().map(Occurrence::of_event).collect()).await
+/// Turns every event of every domain into an entry. Entries, tiles, the head of the tree and the mark of
+/// the last event are one commit.
+pub(super) struct EventAppender(pub(super) Audit);
+
+impl Handler for EventAppender {
+    fn name(&self) -> &'static str {
+        "audit.append"
     }
 
-    /// Writes denials and signs checkpoints until `stop` becomes true; then once more, so that nothing
+    fn topics(&self) -> Topics {
+        Topics::All
+    }
+
+    /// All entries go to one tree.
+    fn order(&self) -> Order {
+        Order::One
+    }
+
+    fn database(&self) -> &Database {
+        &self.0.db
+    }
+
+    fn batch_limit(&self) -> usize {
+        EVENTS_OF_A_COMMIT
+    }
+
+    fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.0.appender.append(work, events.iter().map(Occurrence::of_event).collect()).await
+        })
+    }
+}
+
+impl Audit {
+    /// What runs beside the requests.
+    pub(super) fn parts(&self) -> Parts {
+        let audit = self.clone();
+        let signer = Task::new("audit.sign", move |shutdown| {
+            let audit = audit.clone();
+            Box::pin(async move { audit.run(&shutdown).await })
+        });
+        Parts::none().handler(EventAppender(self.clone())).task(signer)
+    }
+
+    /// Writes denials and signs checkpoints until it is time to end; then once more, so that nothing
     /// stays unsaid.
-    ///
-    /// # Errors
-    /// None before the end; then those of the last write.
-    pub async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<()> {
+    async fn run(&self, shutdown: &Shutdown) {
         let mut committed = self.db.store.committed();
-        while !*stop.borrow() {
-            let pause = match self.tick().await {
+        while !shutdown.is_asked() {
+            let pause = match self.write_and_sign(false).await {
                 Ok(()) => BETWEEN_CHECKPOINTS,
                 Err(error) => {
                     tracing::warn!(%error, "the audit log could not be written; it is tried again");
                     AFTER_ERROR
                 }
             };
-            tokio::select! {
-                biased;
-                _ = stop.changed() => break,
-                () = self.db.runtime.sleep(pause) => {}
-            }
+            shutdown.sleep(&*self.db.runtime, pause).await;
             let idle = if self.denials.lock().is_empty() { IDLE } else { WINDOW };
-            tokio::select! {
-                biased;
-                _ = stop.changed() => break,
-                () = self.wake.notified() => {}
-                changed = committed.changed() => if changed.is_err() { break },
-                () = self.db.runtime.sleep(idle) => {}
-            }
+            let denied = std::pin::pin!(self.wake.woken());
+            let appended = std::pin::pin!(committed.changed());
+            shutdown.unless_asked(select(select(denied, appended), self.db.runtime.sleep(idle))).await;
         }
-        self.flush().await
+        if let Err(error) = self.write_and_sign(true).await {
+            tracing::error!(%error, "the last denials could not be written to the audit log");
+        }
     }
 
-    /// Writes what is complete and signs what is committed.
-    async fn tick(&self) -> Result<()> {
-        self.write_denials(false).await?;
+    /// Writes the denials that are complete, or all at the end, and signs what is committed.
+    async fn write_and_sign(&self, all: bool) -> Result<()> {
+        self.write_denials(all).await?;
         self.sign().await.map(|_| ())
     }
 
-    /// Writes all denials and signs everything.
+    /// Writes all denials that were recorded, and signs everything: after it, what was denied before can
+    /// be found.
     ///
     /// # Errors
     /// Those of the store and of the keys.
     pub async fn flush(&self) -> Result<()> {
-        self.write_denials(true).await?;
-        self.sign().await.map(|_| ())
+        self.write_and_sign(true).await
     }
 }
