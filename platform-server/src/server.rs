@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use platform_core::Platform;
 use platform_core::gateway::RouteTable;
 use platform_core::kernel::{Error, Principal, Result, Secret, Timestamp};
-use platform_core::ports::limiter::{Limiter, LocalLimiter};
+use platform_core::ports::limiter::Limiter;
 
 use crate::config::Network;
 use crate::metrics::Metrics;
@@ -16,28 +17,25 @@ use crate::rest::RequestInfo;
 
 /// The state behind the endpoints and the routes.
 pub struct Server {
+    pub(crate) platform: Platform,
     pub(crate) metrics: Metrics,
     pub(crate) proxy: Proxy,
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) table: ArcSwap<RouteTable>,
-    limiter: Arc<dyn Limiter>,
-    begin: Instant,
-}
-
-impl Default for Server {
-    fn default() -> Server {
-        Server {
-            metrics: Metrics::default(),
-            proxy: Proxy::default(),
-            trusted_proxies: Vec::new(),
-            table: ArcSwap::default(),
-            limiter: Arc::new(LocalLimiter::default()),
-            begin: Instant::now(),
-        }
-    }
 }
 
 impl Server {
+    /// Over a platform; what these proxies say of their clients is believed.
+    pub fn new(platform: Platform, trusted_proxies: Vec<Network>) -> Server {
+        Server {
+            platform,
+            metrics: Metrics::default(),
+            proxy: Proxy::default(),
+            trusted_proxies,
+            table: ArcSwap::default(),
+        }
+    }
+
     /// The routes.
     pub fn set_routes(&self, table: RouteTable) {
         self.table.store(Arc::new(table));
@@ -54,15 +52,14 @@ impl Server {
     }
 
     pub(crate) fn limiter(&self) -> &dyn Limiter {
-        &*self.limiter
+        &*self.platform.backends().limiter
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_micros(now.as_micros() as u64)
+        self.platform.backends().runtime.now()
     }
 
     pub(crate) fn monotonic(&self) -> Duration {
-        self.begin.elapsed()
+        self.platform.backends().runtime.monotonic()
     }
 }

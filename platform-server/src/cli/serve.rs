@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use embedded_store::SystemRuntime;
+use platform_core::Platform;
+use platform_core::ports::MemoryBackends;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -36,7 +39,12 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let http = HttpServer::bind(listen, config.server.limits(), tls)
         .map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
     let address = http.address()?;
-    let app = Arc::new(App::new(Arc::new(Server::default()), &rest::table()));
+    let runtime = Arc::new(SystemRuntime::current());
+    let backends = MemoryBackends::new(runtime).backends().await?;
+    let platform = Platform::builder(backends).build().await?;
+    platform.start().await?;
+    let server = Arc::new(Server::new(platform.clone(), config.server.trusted_proxies.clone()));
+    let app = Arc::new(App::new(server, &rest::table()));
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -49,5 +57,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     }
     tracing::info!("stopping: no new connections, running requests finish");
     let _ = stop.send(true);
-    serving.await.map_err(Failure::new)
+    let served = serving.await.map_err(Failure::new);
+    platform.stop().await;
+    served
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use platform_core::Platform;
 use platform_core::kernel::Context;
 
 use crate::server::Server;
@@ -11,4 +12,11 @@ pub struct Call {
     /// Who asks, with what, and what the request belongs to.
     pub context: Context,
     pub(crate) server: Arc<Server>,
+}
+
+impl Call {
+    /// The facades.
+    pub fn platform(&self) -> &Platform {
+        &self.server.platform
+    }
 }

@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use embedded_store::SystemRuntime;
+use platform_core::Platform;
 use platform_core::gateway::{NamedRoute, RouteTable};
+use platform_core::ports::MemoryBackends;
 use platform_server::app::App;
 use platform_server::http_server::{HttpServer, Limits};
 use platform_server::rest;
@@ -25,7 +28,13 @@ impl Running {
     pub fn start(limits: Limits) -> Running {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let server = Arc::new(Server::default());
+        let platform = runtime.block_on(async {
+            let memory = MemoryBackends::new(Arc::new(SystemRuntime::current()));
+            let platform = Platform::builder(memory.backends().await.unwrap()).build().await.unwrap();
+            platform.start().await.unwrap();
+            platform
+        });
+        let server = Arc::new(Server::new(platform, Vec::new()));
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let http =
             runtime.block_on(async { HttpServer::bind(([127, 0, 0, 1], 0).into(), limits, None) }).unwrap();
