@@ -103,6 +103,21 @@ impl AuthConfig {
     pub fn access_token_lifetime(&self) -> Duration {
         Duration::from_secs(self.access_token_lifetime_s)
     }
+
+    /// How long a session waits for its refresh.
+    pub fn session_idle(&self) -> Duration {
+        Duration::from_secs(self.session_idle_s)
+    }
+
+    /// How long a session lasts at most.
+    pub fn session_lifetime(&self) -> Duration {
+        Duration::from_secs(self.session_lifetime_s)
+    }
+
+    /// How old a signing key becomes.
+    pub fn signing_key_lifetime(&self) -> Duration {
+        Duration::from_secs(self.signing_key_lifetime_s)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 
+use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine};
+
 use crate::kernel::{Error, Result, Secret, limits};
 use crate::users::Email;
 
@@ -74,6 +76,14 @@ pub(super) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> R
     }
 }
 
+/// A hash that no password has: random bytes in the form of a hash at the configured cost. A
+/// comparison with it takes as long as with a real one.
+pub(super) fn nobodys_hash(config: Argon2Config, salt: [u8; 16], output: [u8; 32]) -> String {
+    let Argon2Config { memory_kib, iterations, parallelism } = config;
+    let (salt, output) = (BASE64_STANDARD_NO_PAD.encode(salt), BASE64_STANDARD_NO_PAD.encode(output));
+    format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
+}
+
 fn failed() -> Error {
     Error::internal("auth.hash_failed", "a password could not be hashed")
 }
@@ -127,6 +137,15 @@ mod tests {
     fn the_stored_form_is_a_phc_string_at_the_configured_cost() {
         let stored = hash(Argon2Config::default(), &secret("correct horse battery"), &[0; 16]).unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"), "{stored}");
+    }
+
+    #[test]
+    fn nobodys_hash_has_the_form_and_cost_of_any_other_and_no_password() {
+        let nobody = nobodys_hash(CHEAP, [1; 16], [2; 32]);
+        let somebody = hash(CHEAP, &secret("correct horse battery"), &[1; 16]).unwrap();
+        assert_eq!(nobody.len(), somebody.len());
+        assert_eq!(nobody.rsplit_once('$').unwrap().0, somebody.rsplit_once('$').unwrap().0);
+        assert_eq!(verify(CHEAP, &secret("correct horse battery"), &nobody).unwrap(), Verdict::Wrong);
     }
 
     #[test]

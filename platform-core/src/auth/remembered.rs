@@ -1,4 +1,4 @@
-//! Tokens that were verified a moment ago: one lookup and three comparisons instead of a signature
+//! Tokens that were verified a moment ago: one lookup and four comparisons instead of a signature
 //! and two reads.
 
 use parking_lot::RwLock;
@@ -15,8 +15,8 @@ struct Entry {
     token: Box<str>,
     principal: Principal,
     ends_at: Timestamp,
-    /// The session's, the user's and the roles' epochs as they were before the principal was read.
-    seen: [Seen; 3],
+    /// The session's, the account's, the user's and the roles' epochs, as they were before anything was read.
+    seen: [Seen; 4],
 }
 
 impl Entry {
@@ -54,7 +54,7 @@ impl RememberedTokens {
         token: &str,
         principal: Principal,
         ends_at: Timestamp,
-        seen: [Seen; 3],
+        seen: [Seen; 4],
         now: Timestamp,
     ) {
         let Some(place) = self.place(token) else { return };
@@ -104,9 +104,9 @@ mod tests {
         let epochs = Epochs::default();
         let end = Timestamp::from_secs(100);
         let before = Timestamp::from_micros(end.as_micros() - 1);
-        for moved in 0..3_u8 {
+        for moved in 0..4_u8 {
             let memory = RememberedTokens::new(64);
-            let seen = [epochs.seen(&0_u8), epochs.seen(&1), epochs.seen(&2)];
+            let seen = [0_u8, 1, 2, 3].map(|key| epochs.seen(&key));
             memory.put(&token(1), principal(1), end, seen, Timestamp::EPOCH);
             assert_eq!(memory.get(&token(1), before).unwrap().actor, principal(1).actor);
             assert!(memory.get(&token(1), end).is_none());
@@ -131,7 +131,7 @@ mod tests {
         ) {
             let (epochs, memory) = (Epochs::<u8>::default(), RememberedTokens::new(16));
             for (number, end) in puts {
-                let seen = [epochs.seen(&0), epochs.seen(&0), epochs.seen(&0)];
+                let seen = [0, 0, 0, 0].map(|key| epochs.seen(&key));
                 memory.put(&token(number), principal(number as u8), Timestamp::from_secs(end), seen, Timestamp::EPOCH);
                 prop_assert_eq!(memory.get(&token(number), Timestamp::EPOCH).unwrap().actor, principal(number as u8).actor);
                 prop_assert!(memory.get(&token(number), Timestamp::from_secs(end)).is_none());

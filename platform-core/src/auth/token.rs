@@ -15,7 +15,7 @@ const TYPE: &str = "at+jwt";
 /// Longer than any token of ours, short enough to be read by whoever wants.
 pub(super) const TOKEN_BYTES: usize = 2 * 1024;
 /// How far the clocks of two nodes may differ.
-const CLOCK_SKEW: Duration = Duration::from_secs(30);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// What an access token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,19 +41,18 @@ pub(super) struct Claims {
 pub(super) struct Tokens {
     issuer: String,
     audience: String,
-    lifetime: Duration,
     validation: Validation,
 }
 
 impl Tokens {
-    pub(super) fn new(issuer: &str, audience: &str, lifetime: Duration) -> Tokens {
+    pub(super) fn new(issuer: &str, audience: &str) -> Tokens {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Time is checked below, against the injected clock.
         validation.validate_exp = false;
-        Tokens { issuer: issuer.to_owned(), audience: audience.to_owned(), lifetime, validation }
+        Tokens { issuer: issuer.to_owned(), audience: audience.to_owned(), validation }
     }
 
     /// A token for a session, signed with the ring's current key.
@@ -67,6 +66,7 @@ impl Tokens {
         session: SessionId,
         id: RawId,
         now: Timestamp,
+        ends_at: Timestamp,
     ) -> Result<Secret> {
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -75,7 +75,7 @@ impl Tokens {
             sid: session,
             jti: id.to_base32(),
             iat: now.as_secs(),
-            exp: now.plus(self.lifetime).as_secs(),
+            exp: ends_at.as_secs(),
         };
         let key = ring.current();
         sign(key.id(), key.signing(), &claims).map(Secret::new)
@@ -147,12 +147,16 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens::new("issuer", "audience", Duration::from_secs(900))
+        Tokens::new("issuer", "audience")
     }
 
     fn issued() -> String {
         let (user, session) = (UserId(RawId([3; 16])), SessionId(RawId([4; 16])));
-        tokens().issue(&ring(), user, session, RawId([5; 16]), NOW).unwrap().expose().to_owned()
+        tokens()
+            .issue(&ring(), user, session, RawId([5; 16]), NOW, NOW.plus(Duration::from_secs(900)))
+            .unwrap()
+            .expose()
+            .to_owned()
     }
 
     fn code(token: &str) -> Result<Claims, &'static str> {

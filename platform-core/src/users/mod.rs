@@ -25,7 +25,7 @@ pub use access::Access;
 pub use commands::NewProfile;
 pub use email::Email;
 pub use epoch::{Epochs, Seen};
-pub use model::{Profile, ProfilePatch, Status};
+pub use model::{Profile, ProfilePatch, Status, check_name};
 pub use queries::{PermissionsView, ProfileSearch, RoleView};
 pub use role::{RoleDefinition, RoleName, RoleSnapshot, covers};
 

@@ -166,12 +166,7 @@ impl Profile {
     }
 
     fn check(&self) -> Result<()> {
-        if self.name.as_deref().is_some_and(|name| !fits_name(name)) {
-            return Err(Error::invalid(
-                "users.invalid_name",
-                "a name is 1 to 200 bytes without control characters, not only spaces",
-            ));
-        }
+        check_name(self.name.as_deref())?;
         if self.locale.as_deref().is_some_and(|tag| !fits_locale(tag)) {
             return Err(Error::invalid("users.invalid_locale", "a locale is a language tag such as de-AT"));
         }
@@ -188,6 +183,20 @@ impl Profile {
         }
         Ok(())
     }
+}
+
+/// Checks a name, for whoever takes one before the profile is made.
+///
+/// # Errors
+/// `users.invalid_name`.
+pub fn check_name(name: Option<&str>) -> Result<()> {
+    if name.is_none_or(fits_name) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "users.invalid_name",
+        "a name is 1 to 200 bytes without control characters, not only spaces",
+    ))
 }
 
 fn fits_name(name: &str) -> bool {
