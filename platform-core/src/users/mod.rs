@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use crate::kernel::{Permission, Result};
 use crate::ports::signals::Signals;
+use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
 
 use access::AccessMemory;
@@ -59,10 +60,19 @@ impl Users {
     /// # Errors
     /// As [`crate::ports::store::Stores::open`].
     pub async fn open(backends: &Backends) -> Result<Users> {
-        Users::over(Database::open(backends, &tables::schema()).await?, &backends.signals).await
+        Users::over(Database::open(backends, &Users::schema()).await?, &backends.signals).await
     }
 
-    async fn over(db: Database, signals: &Arc<dyn Signals>) -> Result<Users> {
+    /// What the store `users` is declared to hold.
+    pub fn schema() -> Schema {
+        tables::schema()
+    }
+
+    /// Over a database that is open.
+    ///
+    /// # Errors
+    /// As [`Users::open`].
+    pub(crate) async fn over(db: Database, signals: &Arc<dyn Signals>) -> Result<Users> {
         let access = Arc::new(AccessMemory::load(&db, Arc::clone(signals)).await?);
         worker::listen(&db, &access, signals);
         Ok(Users { db, access })
