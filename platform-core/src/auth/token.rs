@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn every_token_of_the_wycheproof_files_is_refused() {
         let Some(folder) = testdata::folder() else {
-            println!("skipped: no test data");
+            eprintln!("skipped: no test data");
             return;
         };
         for (file, number) in

@@ -13,9 +13,10 @@ use super::super::{Auth, SESSIONS_WRITE, error};
 /// What to sign out of.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct LogoutRequest {
     /// The session's refresh token, for a client whose access token has expired.
+    #[serde(default)]
     pub refresh_token: Option<Secret>,
 }
 
