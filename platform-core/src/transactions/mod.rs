@@ -1,3 +1,4 @@
 //! Money movement: assets, accounts, and a ledger of transfers.
 
+pub mod events;
 pub mod ledger;

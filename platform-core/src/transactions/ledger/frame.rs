@@ -128,6 +128,15 @@ impl Frame {
         TransferId(self.id)
     }
 
+    /// What it does to accounts.
+    pub fn accounts(&self) -> FrameAccounts {
+        match AccountFrame::from_frame(self) {
+            Some(opened) => FrameAccounts::Opened(opened),
+            None if self.kind.moves() => FrameAccounts::Moved,
+            None => FrameAccounts::None,
+        }
+    }
+
     /// Writes the 128 bytes behind `out`. Numbers are little endian.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0);
@@ -194,6 +203,17 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, tail) = rest.split_first_chunk::<N>()?;
     *rest = tail;
     Some(*head)
+}
+
+/// What a frame does to accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameAccounts {
+    /// Nothing.
+    None,
+    /// It opens one.
+    Opened(AccountFrame),
+    /// It changes what its two accounts hold.
+    Moved,
 }
 
 /// What the frame of an opened account says: the same 128 bytes, with other fields in them.

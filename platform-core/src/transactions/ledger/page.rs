@@ -23,6 +23,8 @@ pub struct Claim {
     pub key: RawId,
     /// SHA-256 of the request.
     pub fingerprint: [u8; 32],
+    /// Per transfer: its id was made for it, so a repetition of the request bears another one.
+    pub made_ids: Vec<bool>,
 }
 
 /// Transfers that are sent together.
@@ -301,6 +303,34 @@ impl PageMaker<'_> {
             }
         });
     }
+}
+
+/// What became of a request the first time, from the frame of its key and the frames that it made.
+pub fn repeated(
+    state: &State,
+    request: &Transfers,
+    key: &Frame,
+    frames: &[Recorded],
+    earlier: Earlier<'_>,
+) -> Vec<Outcome> {
+    if let Some(rejection) = key.rejection {
+        return failed_batch(request.items.len(), key.amount.minor() as usize, rejection);
+    }
+    let made_ids = request.claim.as_ref().map(|claim| claim.made_ids.as_slice()).unwrap_or_default();
+    let past = Past { draft: &Draft::default(), earlier };
+    let mut frames = frames.iter().peekable();
+    let mut outcome = |(index, new): (usize, &NewTransfer)| {
+        let made = made_ids.get(index).copied().unwrap_or_default();
+        if let Some(own) = frames.next_if(|own| own.frame.id == new.id.0 || (made && new.flaw().is_none())) {
+            return own.frame.rejection.map_or(Outcome::Created(*own), Outcome::Rejected);
+        }
+        match state.known(new, &past) {
+            Some(Decision::Exists(existing)) => Outcome::Exists(existing),
+            Some(Decision::Rejected(rejection)) => Outcome::Rejected(rejection),
+            _ => Outcome::Rejected(new.flaw().unwrap_or(Rejection::IdAlreadyFailed)),
+        }
+    };
+    request.items.iter().enumerate().map(&mut outcome).collect()
 }
 
 /// The outcomes of a linked batch in which one transfer was refused.

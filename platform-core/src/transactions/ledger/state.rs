@@ -157,6 +157,7 @@ impl Pending {
     }
 }
 
+#[derive(Clone)]
 enum Undo {
     Account(u32, Account),
     Opened(TransferId),
@@ -164,7 +165,7 @@ enum Undo {
 }
 
 /// Accounts and open pending transfers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     accounts: Vec<Account>,
     ordinals: HashMap<RawId, u32, IdHash>,
@@ -242,14 +243,8 @@ impl State {
         number: u64,
         history: &impl History,
     ) -> Decision {
-        if new.id.0.0 == [0; 16] || new.id.0.0 == [0xff; 16] {
-            return Decision::Rejected(Rejection::InvalidId);
-        }
-        if let Some(existing) = history.created(new.id) {
-            return match self.compare(&existing.frame, new, history) {
-                Ok(()) => Decision::Exists(existing),
-                Err(difference) => Decision::Rejected(difference),
-            };
+        if let Some(decision) = self.known(new, history) {
+            return decision;
         }
         if let Some(flaw) = new.flaw() {
             return Decision::Rejected(flaw);
@@ -258,6 +253,18 @@ impl State {
             Ok(frame) => Decision::Applied(frame),
             Err(rejection) => Decision::Rejected(rejection),
         }
+    }
+
+    /// The decision over a transfer whose id cannot be used (again); `None` when it can.
+    pub fn known(&self, new: &NewTransfer, history: &impl History) -> Option<Decision> {
+        if new.id.0.0 == [0; 16] || new.id.0.0 == [0xff; 16] {
+            return Some(Decision::Rejected(Rejection::InvalidId));
+        }
+        let existing = history.created(new.id)?;
+        Some(match self.compare(&existing.frame, new, history) {
+            Ok(()) => Decision::Exists(existing),
+            Err(difference) => Decision::Rejected(difference),
+        })
     }
 
     /// Releases the next pending transfer whose time is over at `time`.
@@ -295,8 +302,9 @@ impl State {
     }
 
     /// Applies a frame that was committed: when the ledger is loaded. The balances are those of the frame,
-    /// so a newer snapshot of accounts does no harm. `None` when the frame does not fit the state.
-    pub fn replay(&mut self, number: u64, frame: &Frame, pending: Option<&Pending>) -> Option<()> {
+    /// so a newer snapshot of accounts does no harm. `ended` is the pending transfer that the frame ends.
+    /// `None` when the frame does not fit the state.
+    pub fn replay(&mut self, number: u64, frame: &Frame, ended: Option<TransferId>) -> Option<()> {
         if let Some(opened) = AccountFrame::from_frame(frame) {
             if opened.ordinal as usize == self.accounts.len() {
                 self.open_account(opened.id, opened.asset, opened.floor)?;
@@ -309,7 +317,7 @@ impl State {
         match frame.kind {
             Kind::Pending => self.insert_pending(Pending::of(number, frame))?,
             kind if kind.resolves() => {
-                let pending = pending?;
+                let pending = *self.open.get(&ended?)?;
                 self.forget(pending.id)?;
                 let account = self.accounts.get_mut(pending.debit as usize)?;
                 account.reserved = account.reserved.checked_sub(pending.amount)?;

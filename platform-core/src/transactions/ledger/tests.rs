@@ -128,5 +128,5 @@ pub(super) fn void(number: u64, held: u64) -> NewTransfer {
 }
 
 pub(super) fn claim(key: u8, fingerprint: u8) -> Claim {
-    Claim { key: RawId([key; 16]), fingerprint: [fingerprint; 32] }
+    Claim { key: RawId([key; 16]), fingerprint: [fingerprint; 32], made_ids: Vec::new() }
 }

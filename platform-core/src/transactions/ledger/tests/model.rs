@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::transactions::ledger::frame::Kind;
-use crate::transactions::ledger::state::{Account, Pending};
+use crate::transactions::ledger::state::Account;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -118,11 +118,11 @@ proptest! {
             }
         }
         let mut naive = Naive::default();
-        for (number, frame) in (0..).zip(bench.tail.frames()) {
+        for (number, frame) in (0..).zip(bench.tail.active().frames()) {
             naive.apply(number, frame);
             naive.check(frame, &bench);
         }
-        prop_assert!(bench.tail.frames().windows(2).all(|pair| pair[0].time < pair[1].time));
+        prop_assert!(bench.tail.active().frames().windows(2).all(|pair| pair[0].time < pair[1].time));
         prop_assert_eq!(naive.open.len(), bench.state.open().len());
     }
 
@@ -135,16 +135,16 @@ proptest! {
                 Step::Wait(seconds) => bench.now = bench.now.plus(std::time::Duration::from_secs(u64::from(*seconds))),
             }
         }
-        let frames = bench.tail.frames();
+        let frames = bench.tail.active().frames();
         let split = split.index(frames.len());
-        let mut open: BTreeMap<u64, Pending> = BTreeMap::new();
+        let mut open = BTreeMap::new();
         let mut replay = |state: &mut State, numbers: std::ops::Range<usize>| {
             for (number, frame) in numbers.clone().zip(&frames[numbers]) {
                 let number = number as u64;
                 let ended = open.get(&frame.reference).copied().filter(|_| frame.kind.resolves());
-                state.replay(number, frame, ended.as_ref()).expect("a frame fits");
+                state.replay(number, frame, ended).expect("a frame fits");
                 if frame.kind == Kind::Pending {
-                    open.insert(number, Pending::of(number, frame));
+                    open.insert(number, frame.transfer_id());
                 }
             }
         };

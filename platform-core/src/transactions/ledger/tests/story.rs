@@ -53,7 +53,7 @@ fn an_expiry_is_a_frame_of_its_own_before_any_later_frame() {
     assert_eq!(bench.refused(transfer(3, 2, 1, 1)), Rejection::InsufficientFunds);
     bench.now = bench.now.plus(Duration::from_secs(61));
     bench.frame(transfer(4, 2, 1, 100));
-    let kinds: Vec<_> = bench.tail.frames().iter().map(|frame| frame.kind).collect();
+    let kinds: Vec<_> = bench.tail.active().frames().iter().map(|frame| frame.kind).collect();
     assert_eq!(kinds[2..], [Kind::Transfer, Kind::Pending, Kind::Rejected, Kind::Expire, Kind::Transfer]);
     assert_eq!(bench.refused(post(5, 2, None)), Rejection::Expired);
 }
@@ -140,5 +140,5 @@ fn the_times_of_frames_rise_though_the_clock_goes_back() {
     bench.now = Timestamp::from_secs(1);
     bench.frame(transfer(2, 1, 2, 5));
     bench.send(&[transfer(3, 1, 2, 5), transfer(4, 1, 2, 5)], false);
-    assert!(bench.tail.frames().windows(2).all(|pair| pair[0].time < pair[1].time));
+    assert!(bench.tail.active().frames().windows(2).all(|pair| pair[0].time < pair[1].time));
 }
