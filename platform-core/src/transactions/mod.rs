@@ -1,4 +1,78 @@
-//! Money movement: assets, accounts, and a ledger of transfers.
+//! Money movement: assets, accounts, and a ledger of double-entry transfers.
+//!
+//! - A transfer moves an amount of one asset from one account to another, at once or in two steps:
+//!   reserved first, then posted (in full or in part), voided or expired. A batch may be linked: all or
+//!   none.
+//! - Everything is told when it is durable, and what was told is never taken back. Ids may come from the
+//!   caller; sending the same again changes nothing and returns the original.
+//! - Whoever holds [`LEDGER_TRANSFER`] may move between any accounts; [`LEDGER_ACCOUNTS`] opens accounts
+//!   and registers assets; [`LEDGER_READ`] reads everything, and a user reads the accounts that they own
+//!   and the transfers from and to them.
 
+mod assets;
+mod check;
+mod commands;
+mod error;
 pub mod events;
 pub mod ledger;
+mod model;
+mod queries;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::kernel::{Permission, Result};
+use crate::ports::{Backends, Database};
+
+pub use check::{AssetCheck, LedgerCheck, LedgerVerification};
+use ledger::Ledger;
+pub use ledger::sequencer::Settings;
+pub use model::{
+    Account, AccountBalances, BatchItem, BatchResult, NewAccount, PostTransfer, Transfer, TransferBatch,
+    TransferReply, TransferRequest, TransferStatus, VoidTransfer,
+};
+
+/// Reads all accounts and transfers.
+pub const LEDGER_READ: Permission = Permission::literal("ledger:read");
+/// Moves amounts between accounts.
+pub const LEDGER_TRANSFER: Permission = Permission::literal("ledger:transfer");
+/// Opens accounts and registers assets.
+pub const LEDGER_ACCOUNTS: Permission = Permission::literal("ledger:accounts");
+
+/// The transactions domain. Cloning is cheap.
+#[derive(Clone)]
+pub struct Transactions {
+    db: Database,
+    ledger: Ledger,
+    /// Registered assets that were looked up; they never change.
+    assets: Arc<RwLock<BTreeMap<String, u8>>>,
+}
+
+impl Transactions {
+    /// Opens the store `transactions` and starts the ledger's sequencer.
+    ///
+    /// # Errors
+    /// As [`crate::ports::store::Stores::open`]; `ledger.damaged`.
+    pub async fn open(backends: &Backends) -> Result<Transactions> {
+        Transactions::over(Database::open(backends, &tables::schema()).await?, Settings::default()).await
+    }
+
+    /// Over an opened store.
+    ///
+    /// # Errors
+    /// `store.…`, `ledger.damaged`.
+    pub async fn over(db: Database, settings: Settings) -> Result<Transactions> {
+        let ledger = Ledger::open(&db, settings).await?;
+        Ok(Transactions { db, ledger, assets: Arc::default() })
+    }
+
+    /// What this domain stores.
+    pub fn schema() -> crate::ports::store::Schema {
+        tables::schema()
+    }
+}

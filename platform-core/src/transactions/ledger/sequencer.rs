@@ -383,11 +383,8 @@ impl Sequencer {
     async fn recover(&mut self, error: CommitError, head: &Head) -> Verdict {
         tracing::warn!(%error, page = head.page, "a page was not committed; the ledger is loaded anew");
         self.stale = true;
-        let again = match &error {
-            CommitError::Conflict { .. } => true,
-            CommitError::Unavailable { maybe_applied, .. } => *maybe_applied,
-            _ => false,
-        };
+        let maybe_applied = matches!(error, CommitError::Unavailable { maybe_applied: true, .. });
+        let again = maybe_applied || matches!(error, CommitError::Conflict { .. });
         self.conflicts += 1;
         if !again || self.conflicts > limits::COMMAND_ATTEMPTS {
             return Verdict::Failed(error.into());
@@ -395,7 +392,7 @@ impl Sequencer {
         match self.reload().await {
             Err(error) => Verdict::Failed(error),
             // The hash covers every frame: it is this page that is stored, and not another one.
-            Ok(()) if self.head.hash == head.hash => Verdict::Applied,
+            Ok(()) if maybe_applied && self.head.hash == head.hash => Verdict::Applied,
             Ok(()) => Verdict::Again,
         }
     }
