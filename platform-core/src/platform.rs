@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+#[cfg(feature = "audit")]
+use crate::audit::{Audit, AuditConfig};
 use crate::backbone::{Backbone, Parts};
 use crate::kernel::{BoxFuture, Result};
 use crate::ports::store::Schema;
@@ -51,19 +53,28 @@ pub struct Platform(Arc<Inner>);
 
 struct Inner {
     backbone: Backbone,
+    #[cfg(feature = "audit")]
+    audit: Audit,
     applications: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 /// Collects what a platform is made of.
 pub struct Builder {
     backends: Backends,
+    #[cfg(feature = "audit")]
+    audit: AuditConfig,
     applications: Vec<Box<dyn Application>>,
 }
 
 impl Platform {
     /// A platform over these ports.
     pub fn builder(backends: Backends) -> Builder {
-        Builder { backends, applications: Vec::new() }
+        Builder {
+            backends,
+            #[cfg(feature = "audit")]
+            audit: AuditConfig::default(),
+            applications: Vec::new(),
+        }
     }
 
     /// Starts relays, handlers and workers.
@@ -85,6 +96,12 @@ impl Platform {
         self.0.backbone.backends()
     }
 
+    /// The audit trail.
+    #[cfg(feature = "audit")]
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
+    }
+
     /// The facade of an application's domain, if it was added.
     pub fn domain<D: Domain>(&self) -> Option<Arc<D::Facade>> {
         let facade = self.0.applications.lock().get(&TypeId::of::<D>()).cloned()?;
@@ -100,13 +117,30 @@ impl Builder {
         self
     }
 
+    /// Configures the audit trail.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn audit(mut self, config: AuditConfig) -> Builder {
+        self.audit = config;
+        self
+    }
+
     /// Opens all stores and builds all domains. Nothing runs before [`Platform::start`].
     ///
     /// # Errors
     /// What opening a store returns; `backbone.duplicate_name`.
     pub async fn build(self) -> Result<Platform> {
         let backbone = Backbone::new(self.backends);
-        let platform = Platform(Arc::new(Inner { backbone, applications: Mutex::default() }));
+        #[cfg(feature = "audit")]
+        let audit = Audit::open(backbone.backends(), self.audit).await?;
+        #[cfg(feature = "audit")]
+        backbone.add(audit.database(), audit.parts())?;
+        let platform = Platform(Arc::new(Inner {
+            backbone,
+            #[cfg(feature = "audit")]
+            audit,
+            applications: Mutex::default(),
+        }));
         for application in self.applications {
             application.build(&platform).await?;
         }

@@ -40,9 +40,9 @@ pub use tables::{STORE, schema};
 pub use tlog::{Checkpoint, SigningKey, VerifierKey};
 pub use verify::{BadEntry, Report, verify};
 
-use crate::backbone::{Parts, Wake};
+use crate::backbone::Wake;
 use crate::kernel::{Context, Page, PageRequest, Permission, Result};
-use crate::ports::Database;
+use crate::ports::{Backends, Database};
 
 /// To read the trail, its proofs and its keys.
 pub const READ: Permission = Permission::literal("audit:read");
@@ -74,12 +74,17 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// The trail over its store, and what runs beside it; a new log gets its origin, its key and its
-    /// first entry.
+    /// Opens the store `audit`; a new log gets its origin, its key and its first entry, and what was
+    /// appended before the last end is signed.
     ///
     /// # Errors
-    /// Those of the store and of the keys; `audit.invalid_key` for a name that no key can have.
-    pub async fn open(db: Database, config: AuditConfig) -> Result<(Audit, Parts)> {
+    /// As [`crate::ports::store::Stores::open`]; those of the keys; `audit.invalid_key` for a name that no
+    /// key can have.
+    pub async fn open(backends: &Backends, config: AuditConfig) -> Result<Audit> {
+        Audit::over(Database::open(backends, &schema()).await?, config).await
+    }
+
+    async fn over(db: Database, config: AuditConfig) -> Result<Audit> {
         let audit = Audit {
             db,
             config,
@@ -89,8 +94,12 @@ impl Audit {
             signer: Arc::default(),
         };
         audit.open_log().await?;
-        let parts = audit.parts();
-        Ok((audit, parts))
+        Ok(audit)
+    }
+
+    /// Where it keeps the log.
+    pub fn database(&self) -> &Database {
+        &self.db
     }
 
     /// The entries that fit, newest minute first, within a minute the latest appended first. A page may

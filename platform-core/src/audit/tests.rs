@@ -31,10 +31,10 @@ fn world() -> World {
     let sim = SimRuntime::new(1);
     sim.clone().block_on(async {
         let backends = MemoryBackends::new(sim.runtime()).backends().await.unwrap();
-        let db = Database::open(&backends, &schema()).await.unwrap();
-        let (audit, parts) = Audit::open(db.clone(), AuditConfig::default()).await.unwrap();
+        let audit = Audit::open(&backends, AuditConfig::default()).await.unwrap();
+        let db = audit.database().clone();
         let backbone = Backbone::new(backends);
-        backbone.add(&db, parts).unwrap();
+        backbone.add(&db, audit.parts()).unwrap();
         World { sim, db, audit, backbone }
     })
 }
@@ -229,7 +229,7 @@ fn a_second_appender_that_knows_nothing_continues_the_same_tree() {
     let world = world();
     world.record(0..300);
     let (first, db) = (world.audit.clone(), world.db.clone());
-    let (other, _) = world.sim.block_on(Audit::open(db, AuditConfig::default())).unwrap();
+    let other = world.sim.block_on(Audit::over(db, AuditConfig::default())).unwrap();
     let world = World { audit: other, ..world };
     world.record(300..600);
     let world = World { audit: first, ..world };

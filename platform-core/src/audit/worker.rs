@@ -56,8 +56,8 @@ impl Handler for EventAppender {
 }
 
 impl Audit {
-    /// What runs beside the requests.
-    pub(super) fn parts(&self) -> Parts {
+    /// What runs beside the requests: for [`crate::backbone::Backbone::add`].
+    pub fn parts(&self) -> Parts {
         let audit = self.clone();
         let signer = Task::new("audit.sign", move |shutdown| {
             let audit = audit.clone();
