@@ -10,7 +10,7 @@ use platform_core::Platform;
 use platform_core::gateway::{NamedRoute, RouteTable};
 use platform_core::ports::MemoryBackends;
 use platform_server::app::App;
-use platform_server::http_server::{HttpServer, Limits};
+use platform_server::http_server::{HttpServer, Limits, Tls};
 use platform_server::rest;
 use platform_server::server::Server;
 use serde_json::Value;
@@ -26,6 +26,10 @@ pub struct Running {
 
 impl Running {
     pub fn start(limits: Limits) -> Running {
+        Running::start_with(limits, None)
+    }
+
+    pub fn start_with(limits: Limits, tls: Option<Tls>) -> Running {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let platform = runtime.block_on(async {
@@ -37,7 +41,7 @@ impl Running {
         let server = Arc::new(Server::new(platform, Vec::new()));
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let http =
-            runtime.block_on(async { HttpServer::bind(([127, 0, 0, 1], 0).into(), limits, None) }).unwrap();
+            runtime.block_on(async { HttpServer::bind(([127, 0, 0, 1], 0).into(), limits, tls) }).unwrap();
         let address = http.address().unwrap();
         runtime.spawn(http.run(Arc::new(App::new(Arc::clone(&server), &rest::table())), stopped));
         Running { address, server, stop, runtime: Some(runtime) }
@@ -60,6 +64,15 @@ impl Running {
             })
             .collect();
         self.server.set_routes(RouteTable::compile(&routes, &RouteTable::default()).unwrap());
+    }
+
+    /// Tells the server to stop.
+    pub fn stop(&self) {
+        self.stop.send(true).unwrap();
+    }
+
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().unwrap().block_on(work)
     }
 
     pub fn client(&self) -> Client {
