@@ -13,6 +13,7 @@ mod error;
 pub mod events;
 mod model;
 mod queries;
+mod reactions;
 mod tables;
 mod templates;
 #[cfg(test)]
@@ -23,13 +24,12 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 pub use delivery::{Attempt, Delivery, Outcome, State};
 pub use model::{Category, IfUnknown, NotificationView, PreferencesView, PreviewRequest};
 pub use tables::{SendRequest, Template};
 pub use templates::{Locale, Parts, Rendered, TemplateName, TemplateSpec};
 
+use crate::backbone::Task;
 use crate::kernel::{Context, NotificationId, Page, PageRequest, Permission, Position, Result, UserId};
 use crate::ports::channel::Channel;
 use crate::ports::store::{Schema, Stored};
@@ -51,7 +51,6 @@ struct Inner {
     db: Database,
     channels: BTreeMap<String, Arc<dyn Channel>>,
     users: Users,
-    stop: watch::Sender<bool>,
 }
 
 impl Notifications {
@@ -71,19 +70,24 @@ impl Notifications {
             .iter()
             .map(|channel| (channel.name().to_owned(), Arc::clone(channel)))
             .collect();
-        Ok(Notifications(Arc::new(Inner { db, channels, users, stop: watch::Sender::new(false) })))
+        Ok(Notifications(Arc::new(Inner { db, channels, users })))
     }
 
-    /// Begins to send what is due.
-    pub fn start(&self) {
-        self.0.stop.send_replace(false);
-        let work = Arc::clone(&self.0).work(self.0.stop.subscribe());
-        self.0.db.runtime.spawn("notifications", Box::pin(work));
+    /// What runs beside the requests: the worker that sends, the welcome to new accounts, and what is due to
+    /// erased persons.
+    pub fn parts(&self) -> crate::backbone::Parts {
+        let inner = Arc::clone(&self.0);
+        let deliver =
+            Task::new("notifications.deliver", move |shutdown| Box::pin(Arc::clone(&inner).work(shutdown)));
+        crate::backbone::Parts::none()
+            .task(deliver)
+            .handler(reactions::Welcome(Arc::clone(&self.0)))
+            .handler(reactions::Forget(Arc::clone(&self.0)))
     }
 
-    /// Ends sending, after what is on its way.
-    pub fn stop(&self) {
-        self.0.stop.send_replace(true);
+    /// The store of this domain.
+    pub fn database(&self) -> &Database {
+        &self.0.db
     }
 
     /// Accepts a notification: rendered, stored, and from then on certain to reach a final state.

@@ -7,47 +7,16 @@ use serde_json::json;
 
 use super::tables::Notification;
 use super::*;
+use crate::backbone::{Backbone, Handler};
 use crate::kernel::{
-    Actor, BoxFuture, CorrelationId, Error, Event, EventPosition, Permissions, Principal, RawId, Timestamp,
+    Actor, BoxFuture, CorrelationId, Error, Event, EventId, EventPosition, NewEvent, Permissions, Principal,
+    RawId, Timestamp,
 };
-use crate::ports::cache::LocalCache;
+use crate::ports::MemoryBackends;
 use crate::ports::channel::{MemoryChannel, Message, Receipt, SendError};
-use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
-use crate::ports::limiter::LocalLimiter;
-use crate::ports::log::{EventLog, NewRecord, Record, Subscription, Topic};
 use crate::ports::runtime::SimRuntime;
-use crate::ports::signals::LocalSignals;
-use crate::ports::store::MemoryStores;
+use crate::ports::store::Work;
 use crate::users::{NewProfile, Profile};
-
-/// The domain by itself publishes into its outbox and reads no log.
-struct NoLog;
-
-fn no_log<T>() -> BoxFuture<'static, Result<T>> {
-    Box::pin(async { Err(Error::unavailable("log.unavailable", "there is no log in this test")) })
-}
-
-impl EventLog for NoLog {
-    fn declare<'a>(&'a self, _: &'a Topic) -> BoxFuture<'a, Result<()>> {
-        no_log()
-    }
-
-    fn append<'a>(&'a self, _: &'a str, _: Vec<NewRecord>) -> BoxFuture<'a, Result<()>> {
-        no_log()
-    }
-
-    fn read<'a>(&'a self, _: &'a str, _: u16, _: u64, _: usize) -> BoxFuture<'a, Result<Vec<Record>>> {
-        no_log()
-    }
-
-    fn bounds<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<(u64, u64)>>> {
-        no_log()
-    }
-
-    fn subscribe<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Box<dyn Subscription>>> {
-        no_log()
-    }
-}
 
 /// Takes messages and never says so.
 struct Silent;
@@ -67,42 +36,45 @@ struct World {
     channel: Arc<MemoryChannel>,
     users: Users,
     notifications: Notifications,
+    backbone: Backbone,
 }
 
 impl World {
     /// With a running worker.
     fn new() -> World {
+        World::with_workers(1)
+    }
+
+    fn with_workers(workers: usize) -> World {
         let world = World::idle();
-        world.notifications.start();
+        world.start(workers);
         world
     }
 
     fn idle() -> World {
-        let channel = Arc::new(MemoryChannel::default());
-        let channels = vec![Arc::clone(&channel) as Arc<dyn Channel>];
-        World::over(channel, channels)
+        World::over(|channels| channels)
     }
 
-    fn over(channel: Arc<MemoryChannel>, channels: Vec<Arc<dyn Channel>>) -> World {
+    fn over(change: impl FnOnce(Vec<Arc<dyn Channel>>) -> Vec<Arc<dyn Channel>>) -> World {
         let sim = SimRuntime::new(1);
-        let (users, notifications) = sim.block_on(async {
-            let stores = MemoryStores::default();
-            let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
-            let backends = Backends {
-                stores: Arc::new(stores),
-                log: Arc::new(NoLog),
-                cache: Arc::new(LocalCache::new(sim.runtime(), 1 << 20)),
-                limiter: Arc::new(LocalLimiter::default()),
-                signals: Arc::new(LocalSignals::default()),
-                keys: Arc::new(keys),
-                channels,
-                runtime: sim.runtime(),
-            };
+        let memory = MemoryBackends::new(sim.runtime());
+        let channel = Arc::clone(&memory.channel);
+        let (users, notifications, backbone) = sim.block_on(async {
+            let mut backends = memory.backends().await.unwrap();
+            backends.channels = change(backends.channels);
             let users = Users::open(&backends).await.unwrap();
             let notifications = Notifications::open(&backends, users.clone()).await.unwrap();
-            (users, notifications)
+            (users, notifications, Backbone::new(backends))
         });
-        World { sim, channel, users, notifications }
+        World { sim, channel, users, notifications, backbone }
+    }
+
+    /// Starts the worker, several times over.
+    fn start(&self, workers: usize) {
+        let task = self.notifications.parts().tasks.remove(0);
+        let parts = (0..workers).fold(crate::backbone::Parts::none(), |parts, _| parts.task(task.clone()));
+        self.backbone.add(self.notifications.database(), parts).unwrap();
+        self.run(self.backbone.start()).unwrap();
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -372,10 +344,7 @@ fn a_repeated_request_with_its_key_sends_once() {
 
 #[test]
 fn several_workers_send_each_message_once() {
-    let world = World::idle();
-    for _ in 0..4 {
-        world.notifications.start();
-    }
+    let world = World::with_workers(4);
     let sent: Vec<_> = (0..50).map(|n| world.send(to(&format!("user{n}@example.org")))).collect();
     world.pass(600);
     assert!(sent.iter().all(|each| world.state(each) == "sent"));
@@ -391,7 +360,7 @@ fn a_worker_that_dies_while_sending_is_replaced() {
     let sent = world.send(to("bob@example.org"));
     let claimed = world.run(Arc::clone(&world.notifications.0).claim_and_die(sent.id)).unwrap();
     assert_eq!((claimed, world.state(&sent)), (1, "claimed".to_owned()));
-    world.notifications.start();
+    world.start(1);
     world.pass(100);
     assert_eq!(world.state(&sent), "claimed");
     world.pass(100);
@@ -402,8 +371,8 @@ fn a_worker_that_dies_while_sending_is_replaced() {
 
 #[test]
 fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
-    let world = World::over(Arc::default(), vec![Arc::new(Silent)]);
-    world.notifications.start();
+    let world = World::over(|_| vec![Arc::new(Silent)]);
+    world.start(1);
     let sent = world.send(to("bob@example.org"));
     world.pass(130);
     let view = world.look(&sent);
@@ -414,12 +383,11 @@ fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
 fn a_stopped_worker_sends_nothing_until_it_is_started_again() {
     let world = World::new();
     world.pass(1);
-    world.notifications.stop();
-    world.pass(1);
+    world.run(world.backbone.stop());
     let sent = world.send(to("bob@example.org"));
     world.pass(3600);
     assert_eq!(world.state(&sent), "accepted");
-    world.notifications.start();
+    world.run(world.backbone.start()).unwrap();
     world.pass(1);
     assert_eq!(world.state(&sent), "sent");
 }
@@ -503,7 +471,7 @@ fn requests_that_make_no_sense_are_refused_with_their_code() {
     let data = [("x".to_owned(), json!("x".repeat(40_000)))].into();
     assert_eq!(code(SendRequest { data, ..to("a@b.example") }), "notifications.data_too_large");
     assert!(world.events().is_empty());
-    let without = World::over(Arc::default(), Vec::new());
+    let without = World::over(|_| Vec::new());
     assert_eq!(
         without.try_send(to("a@b.example")).unwrap_err().code(),
         "notifications.channel_not_configured"
@@ -534,4 +502,97 @@ fn each_thing_takes_its_permission() {
     assert_eq!(world.run(service.get(&nobody, sent.id)).unwrap_err().code(), "auth.not_signed_in");
     let reader = signed_in(bob, &[READ]);
     assert_eq!(world.run(service.get(&reader, sent.id)).unwrap().id, sent.id);
+}
+
+/// Gives a handler one event, and commits what it makes of it.
+fn handle(world: &World, handler: &dyn Handler, event_type: &str, data: serde_json::Value) -> Result<()> {
+    let new = NewEvent {
+        id: EventId(RawId([1; 16])),
+        event_type: event_type.to_owned(),
+        subject: "subject".to_owned(),
+        key: "key".to_owned(),
+        time: world.now(),
+        actor: Actor::System,
+        correlation_id: "req_7".parse().unwrap(),
+        causation_id: None,
+        data,
+    };
+    let event = Event { store: "auth".to_owned(), position: EventPosition::START, new };
+    world.run(async {
+        let mut work = Work::new(handler.database(), Arc::new(system()));
+        handler.handle(&[event], &mut work).await?;
+        handler.database().store.commit(work.into_batch()).await.unwrap();
+        Ok(())
+    })
+}
+
+#[test]
+fn a_new_account_is_welcomed_by_name() {
+    let world = World::new();
+    let new =
+        NewProfile { id: None, email: "ada@example.org".parse().unwrap(), name: Some("Ada".to_owned()) };
+    let ada = world.run(world.users.create(&system(), &new)).unwrap().id;
+    let welcome = reactions::Welcome(Arc::clone(&world.notifications.0));
+    let data = json!({"user_id": ada, "email": "AQ==", "name": "AQ=="});
+    handle(&world, &welcome, "auth.account_registered", data.clone()).unwrap();
+    world.pass(1);
+    let sent = world.channel.sent();
+    assert_eq!(
+        (sent.len(), sent[0].to.as_str(), sent[0].subject.as_str()),
+        (1, "ada@example.org", "Welcome, Ada")
+    );
+    let outbox = world.run(world.notifications.0.db.store.outbox(EventPosition::START, 10)).unwrap();
+    let accepted = Event::from_json(&outbox[0].1).unwrap();
+    assert_eq!(
+        (accepted.correlation_id.as_str(), accepted.causation_id),
+        ("req_7", Some(EventId(RawId([1; 16]))))
+    );
+    // Nobody is welcomed who is gone, and other events do not concern it.
+    world.run(world.users.erase(&system(), ada, None)).unwrap();
+    handle(&world, &welcome, "auth.account_registered", data).unwrap();
+    handle(&world, &welcome, "auth.login_succeeded", json!({})).unwrap();
+    assert_eq!(
+        handle(&world, &welcome, "auth.account_registered", json!({})).unwrap_err().code(),
+        "event.invalid"
+    );
+    world.pass(1);
+    assert_eq!(world.channel.sent().len(), 1);
+}
+
+#[test]
+fn without_a_channel_a_welcome_fails_visibly() {
+    let world = World::over(|_| Vec::new());
+    let ada = world.user("ada@example.org").id;
+    let welcome = reactions::Welcome(Arc::clone(&world.notifications.0));
+    handle(&world, &welcome, "auth.account_registered", json!({"user_id": ada})).unwrap();
+    let page = world.run(world.notifications.list(&system(), Some(ada), PageRequest::default())).unwrap();
+    assert_eq!(page.items[0].cause.as_deref(), Some("no channel is configured"));
+    assert_eq!(page.items[0].state, "failed");
+}
+
+#[cfg(feature = "auth")]
+#[test]
+fn the_event_of_auth_has_the_form_that_is_expected() {
+    use crate::auth::events::AccountRegistered;
+    use crate::kernel::{EventData, Sealed};
+    let world = World::new();
+    let event = AccountRegistered {
+        user_id: world.user("a@example.org").id,
+        email: Sealed::from_bytes(vec![1]),
+        name: None,
+    };
+    let welcome = reactions::Welcome(Arc::clone(&world.notifications.0));
+    handle(&world, &welcome, AccountRegistered::TYPE, serde_json::to_value(event).unwrap()).unwrap();
+    world.pass(1);
+    assert_eq!(world.channel.sent().len(), 1);
+}
+
+#[test]
+fn an_erased_person_leaves_no_preferences() {
+    let world = World::idle();
+    let ada = world.user("ada@example.org").id;
+    world.prefer(ada, "news", false).unwrap();
+    let forget = reactions::Forget(Arc::clone(&world.notifications.0));
+    handle(&world, &forget, "users.profile_erased", json!({"user_id": ada})).unwrap();
+    assert_eq!(world.run(world.notifications.preferences(&system(), ada)).unwrap().version, 0);
 }

@@ -15,6 +15,7 @@ use super::commands::{ended, wanted};
 use super::delivery::{Claim, Outcome, Report, State};
 use super::events;
 use super::tables::Notification;
+use crate::backbone::Shutdown;
 use crate::kernel::{BoxFuture, Context, NotificationId, Result};
 use crate::ports::channel::{Message, SendError};
 use crate::ports::store::{Document, IndexRange, Work, command};
@@ -40,11 +41,11 @@ struct Task {
 }
 
 impl Inner {
-    /// Works until `stop` turns true, then ends what is in flight.
-    pub(super) async fn work(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
+    /// Works until it is time to end, and ends what is in flight.
+    pub(super) async fn work(self: Arc<Self>, shutdown: Shutdown) {
         let mut committed = self.db.store.committed();
         let mut in_flight: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
-        while !*stop.borrow() {
+        while !shutdown.is_asked() {
             committed.mark_unchanged();
             let pause = match self.claim_due(IN_FLIGHT - in_flight.len()).await {
                 Ok((tasks, pause)) => {
@@ -61,7 +62,7 @@ impl Inner {
             let full = in_flight.len() >= IN_FLIGHT;
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = shutdown.asked() => {}
                 Some(()) = in_flight.next(), if !in_flight.is_empty() => {}
                 Ok(()) = committed.changed(), if !full => {}
                 () = self.db.runtime.sleep(pause), if !full => {}
