@@ -20,8 +20,6 @@ mod queries;
 mod refresh;
 mod remembered;
 mod tables;
-#[cfg(test)]
-mod tests;
 mod token;
 mod worker;
 
@@ -156,3 +154,6 @@ impl Auth {
         own
     }
 }
+
+#[cfg(test)]
+mod tests;

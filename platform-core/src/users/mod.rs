@@ -17,8 +17,6 @@ mod model;
 mod queries;
 mod role;
 mod tables;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub use access::Access;
@@ -78,3 +76,6 @@ impl Users {
         Ok(Users { db, access })
     }
 }
+
+#[cfg(test)]
+mod tests;
