@@ -69,6 +69,8 @@ pub enum SessionEnd {
     RefreshTokenReused,
     /// The password was changed in another session.
     PasswordChanged,
+    /// The user was deactivated.
+    Deactivated,
     /// The user was erased.
     Erased,
 }

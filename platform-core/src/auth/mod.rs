@@ -37,10 +37,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
+use crate::backbone::Parts;
 use crate::kernel::{Context, Permission, Result, Secret, SessionId, UserId};
+use crate::ports::Database;
 use crate::ports::signals::Signals;
-use crate::ports::store::{Document, IndexRange};
-use crate::ports::{Backends, Database};
+use crate::ports::store::{Document, IndexRange, Schema};
 use crate::users::{Email, Epochs, Users};
 
 use keyring::KeyRing;
@@ -92,27 +93,27 @@ impl Deref for Auth {
 }
 
 impl Auth {
-    /// Opens the store `auth`, makes a first signing key when there is none, and begins to complete
-    /// registrations that were interrupted.
-    ///
-    /// # Errors
-    /// `auth.invalid_config`; as [`crate::ports::store::Stores::open`].
-    pub async fn open(backends: &Backends, users: &Users, config: AuthConfig) -> Result<Auth> {
-        let db = Database::open(backends, &tables::schema()).await?;
-        Auth::over(db, &backends.signals, users, config).await
+    /// What the store `auth` holds.
+    pub fn schema() -> Schema {
+        tables::schema()
     }
 
-    async fn over(
+    /// Auth over its store, with a first signing key when there was none, and what runs beside the
+    /// requests.
+    ///
+    /// # Errors
+    /// `auth.invalid_config`, `store.unavailable`, `store.damaged`.
+    pub async fn open(
         db: Database,
-        signals: &Arc<dyn Signals>,
-        users: &Users,
+        signals: Arc<dyn Signals>,
+        users: Users,
         config: AuthConfig,
-    ) -> Result<Auth> {
+    ) -> Result<(Auth, Parts)> {
         config.check()?;
         let ring = commands::open_ring(&db, &config).await?;
         let auth = Auth(Arc::new(Inner {
-            users: users.clone(),
-            signals: Arc::clone(signals),
+            users,
+            signals,
             tokens: Tokens::new(&config.issuer, &config.audience),
             ring: ArcSwap::from_pointee(ring),
             remembered: RememberedTokens::new(config.remembered_tokens),
@@ -123,8 +124,8 @@ impl Auth {
             config,
             db,
         }));
-        auth.start();
-        Ok(auth)
+        let parts = auth.parts();
+        Ok((auth, parts))
     }
 
     /// The account of an address.

@@ -12,16 +12,14 @@ use tokio::sync::watch;
 use super::events::{AccountRegistered, LoginFailed, SessionEnd, SessionRevoked};
 use super::tables::{AccountState, LoginFailures, Session, StoredRefreshToken, StoredSigningKey};
 use super::*;
+use crate::backbone::{Backbone, Handler};
 use crate::kernel::{
     Actor, BoxFuture, ClientInfo, CorrelationId, Error, Event, EventPosition, Page, PageRequest, Permission,
     Position, Principal, RawId,
 };
-use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey, Keys};
 use crate::ports::runtime::SimRuntime;
-use crate::ports::signals::LocalSignals;
-use crate::ports::store::{
-    Batch, Commit, CommitError, Doc, DocKey, MemoryStores, OutboxEvents, ScanPage, Store, Stores,
-};
+use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, OutboxEvents, ScanPage, Store, command};
+use crate::ports::{Backends, MemoryBackends};
 use crate::users::{Profile, RoleDefinition, RoleName};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -95,36 +93,48 @@ impl Store for Fused {
 /// What survives a restart.
 struct Machine {
     sim: SimRuntime,
-    signals: Arc<dyn Signals>,
-    keys: Arc<dyn Keys>,
+    backends: Backends,
     auth_store: Arc<dyn Store>,
     users_store: Arc<dyn Store>,
 }
 
-struct World {
-    machine: Machine,
+/// A process: when it is dropped, whatever it runs ends.
+struct Process {
     users: Users,
     auth: Auth,
+    _node: Backbone,
+}
+
+struct World {
+    machine: Machine,
+    process: Process,
+}
+
+impl Deref for World {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
 }
 
 impl Machine {
     fn new() -> Machine {
         let sim = SimRuntime::new(3);
-        let stores = MemoryStores::default();
+        let memory = MemoryBackends::new(sim.runtime());
         sim.block_on(async {
-            let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
+            let backends = memory.backends().await.unwrap();
             Machine {
-                signals: Arc::new(LocalSignals::default()),
-                keys: Arc::new(keys),
-                auth_store: stores.open(&tables::schema()).await.unwrap(),
-                users_store: stores.open(&Users::schema()).await.unwrap(),
+                auth_store: backends.stores.open(&Auth::schema()).await.unwrap(),
+                users_store: backends.stores.open(&Users::schema()).await.unwrap(),
+                backends,
                 sim: sim.clone(),
             }
         })
     }
 
     /// Starts a process whose commits fail after `commits`.
-    fn start_with_fuse(&self, config: AuthConfig, fuse: &Arc<AtomicI64>) -> Result<(Users, Auth)> {
+    fn start_with_fuse(&self, config: AuthConfig, fuse: &Arc<AtomicI64>) -> Process {
         let database = |store: &Arc<dyn Store>| Database {
             store: Arc::new(Fused {
                 store: Arc::clone(store),
@@ -132,24 +142,37 @@ impl Machine {
                 calls: AtomicI64::new(0),
             }),
             runtime: self.sim.runtime(),
-            keys: Arc::clone(&self.keys),
+            keys: Arc::clone(&self.backends.keys),
         };
+        let signals = || Arc::clone(&self.backends.signals);
         self.sim.block_on(async {
-            let users = Users::over(database(&self.users_store), &self.signals).await?;
-            let auth = Auth::over(database(&self.auth_store), &self.signals, &users, config).await?;
-            Ok((users, auth))
+            let (users_db, auth_db) = (database(&self.users_store), database(&self.auth_store));
+            let (users, users_parts) = Users::open(users_db.clone(), signals()).await.unwrap();
+            let (auth, auth_parts) =
+                Auth::open(auth_db.clone(), signals(), users.clone(), config).await.unwrap();
+            let node = Backbone::new(self.backends.clone());
+            node.add(&users_db, users_parts).unwrap();
+            node.add(&auth_db, auth_parts).unwrap();
+            node.start().await.unwrap();
+            Process { users, auth, _node: node }
         })
     }
 
     fn start(self, config: AuthConfig) -> World {
-        let (users, auth) = self.start_with_fuse(config, &Arc::new(AtomicI64::new(i64::MAX))).unwrap();
-        World { machine: self, users, auth }
+        let process = self.start_with_fuse(config, &Arc::new(AtomicI64::new(i64::MAX)));
+        World { machine: self, process }
     }
 }
 
 impl World {
     fn new() -> World {
         Machine::new().start(cheap())
+    }
+
+    /// The process crashes, and another begins over the same data.
+    fn restart(self, config: AuthConfig) -> World {
+        drop(self.process);
+        self.machine.start(config)
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -269,13 +292,14 @@ fn a_registration_that_crashes_anywhere_is_completed_after_the_restart() {
     for commits in 0..=3 {
         let machine = Machine::new();
         // A first start makes the signing key, so that the fuse counts the registration alone.
-        machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))).unwrap();
+        drop(machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))));
         let fuse = Arc::new(AtomicI64::new(commits));
-        let (_, auth) = machine.start_with_fuse(cheap(), &fuse).unwrap();
+        let process = machine.start_with_fuse(cheap(), &fuse);
+        let auth = &process.auth;
         let first =
             machine.sim.block_on(auth.register(&anyone(), &registration("ada@example.org", PASSWORD)));
         assert_eq!(first.is_ok(), commits == 3, "after {commits} commits");
-        drop(auth);
+        drop(process);
         let world = machine.start(cheap());
         if commits == 0 {
             world.register("ada@example.org");
@@ -301,9 +325,9 @@ fn a_registration_that_crashes_anywhere_is_completed_after_the_restart() {
 #[test]
 fn the_same_registration_again_completes_one_that_was_interrupted() {
     let machine = Machine::new();
-    machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))).unwrap();
+    drop(machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))));
     let fuse = Arc::new(AtomicI64::new(1));
-    let (users, auth) = machine.start_with_fuse(cheap(), &fuse).unwrap();
+    let Process { users, auth, _node } = machine.start_with_fuse(cheap(), &fuse);
     let run = |request: &RegisterRequest| machine.sim.block_on(auth.register(&anyone(), request));
     assert_eq!(code(run(&registration("ada@example.org", PASSWORD))), "store.unavailable");
     fuse.store(i64::MAX, Ordering::SeqCst);
@@ -412,7 +436,7 @@ fn a_password_is_hashed_anew_when_the_cost_has_changed() {
     world.register("ada@example.org");
     let dearer =
         AuthConfig { argon2: Argon2Config { memory_kib: 16, iterations: 2, parallelism: 1 }, ..cheap() };
-    let world = world.machine.start(dearer);
+    let world = world.restart(dearer);
     assert!(world.stored::<Account>()[0].password_hash.contains("m=8,t=1,p=1"));
     world.login("ada@example.org");
     assert!(world.stored::<Account>()[0].password_hash.contains("m=16,t=2,p=1"));
@@ -579,6 +603,51 @@ fn a_change_of_roles_or_status_is_effective_for_the_very_next_request() {
     assert_eq!(world.try_login(&anyone(), "ada@example.org", PASSWORD), "auth.invalid_credentials");
 }
 
+/// Gives the events of the users domain to the handler, as the backbone does.
+fn forget(world: &World) {
+    let outbox = world.run(world.machine.users_store.outbox(EventPosition::START, 1_000)).unwrap();
+    let events: Vec<Event> = outbox.iter().map(|(_, json)| Event::from_json(json).unwrap()).collect();
+    let forgetter = worker::Forgetter(world.auth.clone());
+    let (forgetter, events) = (&forgetter, &events);
+    world
+        .run(command(&world.auth.db, &Context::system(), "test", &(), |mut work| async move {
+            forgetter.handle(events, &mut work).await?;
+            work.reply(())
+        }))
+        .unwrap();
+}
+
+#[test]
+fn sessions_of_a_deactivated_user_do_not_come_back_and_an_erased_account_is_free_again() {
+    let world = World::new();
+    let ada = world.register("ada@example.org");
+    let pair = world.login("ada@example.org");
+    let status = |status: &str| serde_json::from_value(serde_json::json!({"status": status})).unwrap();
+    let system = Context::system();
+    world.run(world.users.update(&system, ada, None, &status("deactivated"))).unwrap();
+    world.pass(1);
+    world.run(world.users.update(&system, ada, None, &status("active"))).unwrap();
+    let back = world.login("ada@example.org");
+    forget(&world);
+    assert_eq!(code(world.refresh(&pair.refresh_token)), "auth.invalid_refresh_token");
+    assert!(world.refresh(&back.refresh_token).is_ok());
+    world.run(world.users.erase(&system, ada, None)).unwrap();
+    assert_eq!(
+        code(world.run(world.auth.register(&anyone(), &registration("ada@example.org", PASSWORD)))),
+        "auth.email_taken"
+    );
+    forget(&world);
+    assert!(world.stored::<Session>().is_empty() && world.stored::<Account>().is_empty());
+    assert_ne!(world.register("ada@example.org"), ada);
+    let causes: Vec<SessionEnd> = world
+        .events()
+        .iter()
+        .filter_map(|event| event.decode::<SessionRevoked>().unwrap())
+        .map(|end| end.cause)
+        .collect();
+    assert_eq!(causes, [SessionEnd::Deactivated, SessionEnd::Erased]);
+}
+
 #[test]
 fn a_new_password_ends_every_other_session_and_keeps_this_one() {
     let world = World::new();
@@ -617,7 +686,7 @@ fn an_old_key_verifies_until_its_last_token_has_ended() {
     assert_ne!(kid(&before), kid(&after));
     assert!(world.authenticate(&before).is_ok() && world.authenticate(&after).is_ok());
     assert_eq!(world.auth.jwks().keys.len(), 2);
-    let world = world.machine.start(cheap());
+    let world = world.restart(cheap());
     assert!(world.authenticate(&before).is_ok() && world.authenticate(&after).is_ok());
     world.pass(931);
     world.run(world.auth.rotate_keys(&Context::system())).unwrap();
@@ -642,14 +711,14 @@ fn another_node_hears_of_a_new_key_and_of_an_ended_session() {
     let world = World::new();
     world.register("ada@example.org");
     let never = Arc::new(AtomicI64::new(i64::MAX));
-    let (_, other) = world.machine.start_with_fuse(cheap(), &never).unwrap();
+    let other = world.machine.start_with_fuse(cheap(), &never);
     world.run(world.auth.rotate_keys(&Context::system())).unwrap();
     world.pass(1);
     let pair = world.login("ada@example.org");
-    assert!(world.run(other.authenticate(&pair.access_token)).is_ok());
+    assert!(world.run(other.auth.authenticate(&pair.access_token)).is_ok());
     world.run(world.auth.logout(&world.context(&pair), &LogoutRequest::default())).unwrap();
     world.pass(1);
-    assert_eq!(code(world.run(other.authenticate(&pair.access_token))), "auth.session_ended");
+    assert_eq!(code(world.run(other.auth.authenticate(&pair.access_token))), "auth.session_ended");
 }
 
 #[test]
@@ -677,8 +746,9 @@ fn the_first_administrator_needs_the_token_and_there_is_no_second() {
 fn a_setup_that_crashes_anywhere_is_completed_with_the_next_token() {
     for commits in 0..=5 {
         let machine = Machine::new();
-        machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))).unwrap();
-        let (_, auth) = machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(commits))).unwrap();
+        drop(machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(i64::MAX))));
+        let process = machine.start_with_fuse(cheap(), &Arc::new(AtomicI64::new(commits)));
+        let auth = &process.auth;
         // The rounds of the start are over, so that the fuse counts the setup alone.
         machine.sim.advance(Duration::from_secs(1));
         let request = |token: Secret| SetupRequest {
@@ -689,7 +759,7 @@ fn a_setup_that_crashes_anywhere_is_completed_with_the_next_token() {
         let old = machine.sim.block_on(auth.setup_token()).unwrap().unwrap();
         let first = machine.sim.block_on(auth.setup(&anyone(), &request(old.clone())));
         assert_eq!(first.is_ok(), commits == 5, "after {commits} commits: {first:?}");
-        drop(auth);
+        drop(process);
         let world = machine.start(cheap());
         if let Some(token) = world.run(world.auth.setup_token()).unwrap() {
             assert_ne!(token, old);

@@ -1,17 +1,23 @@
-//! What happens without a request: half-done registrations are completed, what ended is deleted, the
-//! signing key is rotated, other nodes are heard.
+//! What runs beside the requests: half-done registrations are completed, what ended is deleted, the
+//! signing key is rotated, sessions of users who are gone end, other nodes are heard.
 
-use std::sync::{Arc, Weak};
+use std::ops::Bound;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use futures_util::FutureExt;
+use tokio::sync::broadcast::error::RecvError;
 
-use crate::kernel::{Context, Result, SessionId, UserId};
+use crate::backbone::{Handler, Parts, Shutdown, Task, Topics, Wake};
+use crate::kernel::{BoxFuture, Context, Event, Result, SessionId, Timestamp, UserId, limits};
+use crate::ports::Database;
 use crate::ports::signals::Signal;
-use crate::ports::store::{Document, IndexRange, command};
+use crate::ports::store::{Document, Expect, IndexRange, Work, command};
+use crate::users::Status;
+use crate::users::events::{ProfileErased, StatusChanged};
 
-use super::tables::{Account, BY_END, LoginFailures, RESERVED, Session, StoredRefreshToken};
-use super::{ACCOUNT_CHANGED, Auth, Inner, KEYS_CHANGED, SESSION_CHANGED};
+use super::events::{SessionEnd, SessionRevoked};
+use super::tables::{Account, BY_END, BY_USER, LoginFailures, RESERVED, Session, StoredRefreshToken};
+use super::{ACCOUNT_CHANGED, Auth, KEYS_CHANGED, SESSION_CHANGED};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
@@ -21,28 +27,27 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(10);
 const SWEEP: usize = 500;
 
 impl Auth {
-    /// Starts the rounds and the listening; both end when the domain is dropped.
-    pub(super) fn start(&self) {
-        let runtime = Arc::clone(&self.db.runtime);
-        let (weak, receiver) = (Arc::downgrade(&self.0), self.signals.receiver());
-        runtime.spawn("auth.signals", Box::pin(listen(weak, receiver)));
-        let (weak, sleeper) = (Arc::downgrade(&self.0), Arc::clone(&self.db.runtime));
-        let rounds = async move {
-            // What a crash left half done is older than this start, however young it is.
-            let mut abandoned_after = Duration::ZERO;
-            while let Some(inner) = Weak::upgrade(&weak) {
-                if let Err(error) = Auth(inner).round(abandoned_after).await {
-                    tracing::warn!(%error, "a round of auth failed; the next one goes on");
-                }
-                abandoned_after = ABANDONED_AFTER;
-                sleeper.sleep(ROUND).await;
-            }
-        };
-        runtime.spawn("auth.rounds", Box::pin(rounds));
+    pub(super) fn parts(&self) -> Parts {
+        let (listening, working, resuming) = (self.clone(), self.clone(), self.clone());
+        let listener = Task::new("auth.signals", move |shutdown| {
+            let auth = listening.clone();
+            Box::pin(async move { auth.listen(&shutdown).await })
+        });
+        // What a crash left half done is older than this start, however young it is.
+        let resumption = Task::new("auth.resumption", move |_| {
+            let auth = resuming.clone();
+            Box::pin(async move { auth.resume_registrations(Duration::ZERO).map(warn).await })
+        });
+        let runtime = std::sync::Arc::clone(&self.db.runtime);
+        let rounds = Task::repeating("auth.rounds", runtime, Wake::default(), move || {
+            let auth = working.clone();
+            Box::pin(async move { auth.round().await.map(|()| ROUND) })
+        });
+        Parts::none().handler(Forgetter(self.clone())).task(listener).task(resumption).task(rounds)
     }
 
-    async fn round(&self, abandoned_after: Duration) -> Result<()> {
-        self.resume_registrations(abandoned_after).await?;
+    async fn round(&self) -> Result<()> {
+        self.resume_registrations(ABANDONED_AFTER).await?;
         self.sweep::<Session>().await?;
         self.sweep::<StoredRefreshToken>().await?;
         self.sweep::<LoginFailures>().await?;
@@ -52,7 +57,7 @@ impl Auth {
     async fn resume_registrations(&self, abandoned_after: Duration) -> Result<()> {
         let before = self.db.runtime.now().minus(abandoned_after).as_micros().to_be_bytes().to_vec();
         let range = IndexRange::index(Account::COLLECTION.name, RESERVED)
-            .between(std::ops::Bound::Unbounded, std::ops::Bound::Included(before));
+            .between(Bound::Unbounded, Bound::Included(before));
         for account in self.db.scan::<Account>(&range).await?.items {
             let user = account.id;
             match self.complete(&self.system_context(), user).await {
@@ -71,7 +76,7 @@ impl Auth {
         loop {
             let now = self.db.runtime.now().as_micros().to_be_bytes().to_vec();
             let range = IndexRange::index(T::COLLECTION.name, BY_END)
-                .between(std::ops::Bound::Unbounded, std::ops::Bound::Included(now))
+                .between(Bound::Unbounded, Bound::Included(now))
                 .limit(SWEEP);
             let ended = self.db.scan::<T>(&range).await?;
             if ended.items.is_empty() {
@@ -81,7 +86,7 @@ impl Auth {
             command(&self.db, &self.system_context(), "auth.sweep", &(), |mut work| async move {
                 for document in ended {
                     let key = T::key(document.id());
-                    work.expect(key, crate::ports::store::Expect::Version(document.version));
+                    work.expect(key, Expect::Version(document.version));
                     work.delete::<T>(document.id());
                 }
                 work.reply(())
@@ -120,24 +125,85 @@ impl Auth {
         self.reload_keys().await
     }
 
+    async fn listen(&self, shutdown: &Shutdown) {
+        let mut receiver = self.signals.receiver();
+        // What was said before nobody heard.
+        let mut heard = Err(RecvError::Lagged(0));
+        loop {
+            match heard {
+                Ok(signal) => warn(self.heard(&signal).await),
+                Err(RecvError::Lagged(_)) => warn(self.missed_signals().await),
+                Err(RecvError::Closed) => return,
+            }
+            let Some(next) = shutdown.unless_asked(receiver.recv()).await else { return };
+            heard = next;
+        }
+    }
+
     /// The platform itself, for what no request asked for.
     pub(super) fn system_context(&self) -> Context {
         Context::system()
     }
 }
 
-async fn listen(weak: Weak<Inner>, mut receiver: broadcast::Receiver<Signal>) {
-    use broadcast::error::RecvError;
-    loop {
-        let heard = receiver.recv().await;
-        let Some(auth) = Weak::upgrade(&weak).map(Auth) else { return };
-        let done = match heard {
-            Ok(signal) => auth.heard(&signal).await,
-            Err(RecvError::Lagged(_)) => auth.missed_signals().await,
-            Err(RecvError::Closed) => return,
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "the signing keys could not be read anew");
+/// What cannot be done now is done in the next round.
+fn warn(done: Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "a worker of auth failed");
+    }
+}
+
+/// Ends the sessions of users who were deactivated or erased, and deletes the accounts of the latter.
+/// The users domain refuses them from the first moment: this is the tidying.
+pub(super) struct Forgetter(pub(super) Auth);
+
+impl Handler for Forgetter {
+    fn name(&self) -> &'static str {
+        "auth.forget"
+    }
+
+    fn topics(&self) -> Topics {
+        Topics::Of(&["users"])
+    }
+
+    fn database(&self) -> &Database {
+        &self.0.db
+    }
+
+    fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for event in events {
+                if let Some(ProfileErased { user_id }) = event.decode()? {
+                    work.load::<Account>(*user_id.as_bytes()).await?;
+                    work.delete::<Account>(*user_id.as_bytes());
+                    self.end_sessions(work, user_id, event.time, SessionEnd::Erased).await?;
+                }
+                if let Some(StatusChanged { user_id, status: Status::Deactivated }) = event.decode()? {
+                    self.end_sessions(work, user_id, event.time, SessionEnd::Deactivated).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Forgetter {
+    /// Ends the sessions that began before a moment: a later one belongs to a user who is back.
+    async fn end_sessions(
+        &self,
+        work: &mut Work,
+        user: UserId,
+        before: Timestamp,
+        cause: SessionEnd,
+    ) -> Result<()> {
+        let range = IndexRange::index(Session::COLLECTION.name, BY_USER).exactly(user.as_bytes());
+        let sessions = self.0.db.scan::<Session>(&range.limit(limits::SCAN_DOCUMENTS / 2)).await?;
+        for session in sessions.items.iter().filter(|session| session.created_at <= before) {
+            if work.load::<Session>(*session.id.as_bytes()).await?.is_some() {
+                work.delete::<Session>(*session.id.as_bytes());
+                work.publish(&SessionRevoked { user_id: user, session_id: session.id, cause })?;
+            }
         }
+        Ok(())
     }
 }

@@ -29,10 +29,11 @@ pub use role::{RoleDefinition, RoleName, RoleSnapshot, covers};
 
 use std::sync::Arc;
 
+use crate::backbone::Parts;
 use crate::kernel::{Permission, Result};
+use crate::ports::Database;
 use crate::ports::signals::Signals;
 use crate::ports::store::Schema;
-use crate::ports::{Backends, Database};
 
 use access::AccessMemory;
 
@@ -50,30 +51,24 @@ pub const ROLES_WRITE: Permission = Permission::literal("roles:write");
 pub struct Users {
     db: Database,
     access: Arc<AccessMemory>,
+    signals: Arc<dyn Signals>,
 }
 
 impl Users {
-    /// Opens the store `users` and compiles the roles.
-    ///
-    /// # Errors
-    /// As [`crate::ports::store::Stores::open`].
-    pub async fn open(backends: &Backends) -> Result<Users> {
-        Users::over(Database::open(backends, &Users::schema()).await?, &backends.signals).await
-    }
-
-    /// What the store `users` is declared to hold.
+    /// What the store `users` holds.
     pub fn schema() -> Schema {
         tables::schema()
     }
 
-    /// Over a database that is open.
+    /// Users over their store, with the roles compiled, and what runs beside the requests.
     ///
     /// # Errors
-    /// As [`Users::open`].
-    pub(crate) async fn over(db: Database, signals: &Arc<dyn Signals>) -> Result<Users> {
-        let access = Arc::new(AccessMemory::load(&db, Arc::clone(signals)).await?);
-        worker::listen(&db, &access, signals);
-        Ok(Users { db, access })
+    /// `store.unavailable`, `store.damaged`.
+    pub async fn open(db: Database, signals: Arc<dyn Signals>) -> Result<(Users, Parts)> {
+        let access = Arc::new(AccessMemory::load(&db, Arc::clone(&signals)).await?);
+        let users = Users { db, access, signals };
+        let parts = users.parts();
+        Ok((users, parts))
     }
 }
 

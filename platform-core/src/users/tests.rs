@@ -9,34 +9,41 @@ use serde_json::json;
 
 use super::events::{ProfileCreated, ProfileErased, RoleChanged};
 use super::*;
+use crate::backbone::{Backbone, Handler};
+use crate::kernel::EventData;
 use crate::kernel::{
     Actor, Context, CorrelationId, Event, EventPosition, PageRequest, Permissions, Principal, RawId, UserId,
 };
-use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
 use crate::ports::runtime::SimRuntime;
-use crate::ports::signals::LocalSignals;
-use crate::ports::store::{MemoryStores, Stores};
+use crate::ports::store::Work;
+use crate::ports::{Backends, MemoryBackends};
 
 struct World {
     sim: SimRuntime,
-    signals: Arc<dyn Signals>,
+    backends: Backends,
     db: Database,
     users: Users,
+    nodes: Vec<Backbone>,
 }
 
 impl World {
     fn new() -> World {
         let sim = SimRuntime::new(1);
-        let signals: Arc<dyn Signals> = Arc::new(LocalSignals::default());
-        let stores = MemoryStores::default();
-        let (db, users) = sim.block_on(async {
-            let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
-            let store = stores.open(&tables::schema()).await.unwrap();
-            let db = Database { store, runtime: sim.runtime(), keys: Arc::new(keys) };
-            let users = Users::over(db.clone(), &signals).await.unwrap();
-            (db, users)
+        let memory = MemoryBackends::new(sim.runtime());
+        let (backends, db) = sim.block_on(async {
+            let backends = memory.backends().await.unwrap();
+            let db = Database::open(&backends, &Users::schema()).await.unwrap();
+            (backends, db)
         });
-        World { sim, signals, db, users }
+        let (users, node) = start(&sim, &backends, &db);
+        World { sim, backends, db, users, nodes: vec![node] }
+    }
+
+    /// One more node over the same store.
+    fn another_node(&mut self) -> Users {
+        let (users, node) = start(&self.sim, &self.backends, &self.db);
+        self.nodes.push(node);
+        users
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -61,6 +68,16 @@ impl World {
         let outbox = self.run(self.db.store.outbox(EventPosition::START, 1_000)).unwrap();
         outbox.iter().map(|(_, json)| Event::from_json(json).unwrap()).collect()
     }
+}
+
+fn start(sim: &SimRuntime, backends: &Backends, db: &Database) -> (Users, Backbone) {
+    sim.block_on(async {
+        let (users, parts) = Users::open(db.clone(), Arc::clone(&backends.signals)).await.unwrap();
+        let node = Backbone::new(backends.clone());
+        node.add(db, parts).unwrap();
+        node.start().await.unwrap();
+        (users, node)
+    })
 }
 
 fn system() -> Context {
@@ -227,8 +244,8 @@ fn a_change_of_roles_is_effective_with_the_answer() {
 
 #[test]
 fn another_node_hears_of_a_change() {
-    let world = World::new();
-    let other = world.run(Users::over(world.db.clone(), &world.signals)).unwrap();
+    let mut world = World::new();
+    let other = world.another_node();
     let ada = world.add("ada@example.org", None).id;
     let read: Permission = "ledger:read".parse().unwrap();
     let may = || {
@@ -357,6 +374,22 @@ fn an_erased_person_is_gone_and_what_was_sealed_reads_nowhere() {
     assert!(world.events().iter().any(|event| event.decode::<ProfileErased>().unwrap().is_some()));
     assert_eq!(code(world.run(world.users.erase(&system(), id, None))), "users.not_found");
     assert_ne!(world.add("ada@example.org", None).id, id);
+}
+
+#[test]
+fn the_handler_destroys_the_key_when_the_command_had_no_time_to() {
+    let world = World::new();
+    let id = world.add("ada@example.org", None).id;
+    let created = world.events().iter().find_map(|event| event.decode::<ProfileCreated>().unwrap()).unwrap();
+    let mut event = world.events().remove(0);
+    event.new.event_type = ProfileErased::TYPE.to_owned();
+    event.new.data = json!({ "user_id": id });
+    let (eraser, db) = (worker::KeyEraser(world.db.clone()), &world.db);
+    let mut work = Work::new(db, Arc::new(system()));
+    world.run(eraser.handle(&[event], &mut work)).unwrap();
+    let person = id.to_string();
+    let opened = db.keys.open_for(&person, ProfileCreated::EMAIL_PLACE, &created.email);
+    assert_eq!(world.run(opened).unwrap(), None);
 }
 
 #[test]

@@ -1,32 +1,71 @@
-//! Hears what other nodes changed.
+//! What runs beside the requests: the keys of erased persons are destroyed, other nodes are heard.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::backbone::{Handler, Parts, Shutdown, Task, Topics};
+use crate::kernel::{BoxFuture, Event, Result};
 use crate::ports::Database;
-use crate::ports::signals::Signals;
+use crate::ports::store::Work;
 
-use super::access::AccessMemory;
+use super::Users;
+use super::events::ProfileErased;
 
-/// Listens until the users domain is dropped.
-pub(super) fn listen(db: &Database, access: &Arc<AccessMemory>, signals: &Arc<dyn Signals>) {
-    let (db, access) = (db.clone(), Arc::downgrade(access));
-    let mut receiver = signals.receiver();
-    let runtime = Arc::clone(&db.runtime);
-    let task = async move {
+impl Users {
+    pub(super) fn parts(&self) -> Parts {
+        let users = self.clone();
+        let listener = Task::new("users.signals", move |shutdown| {
+            let users = users.clone();
+            Box::pin(async move { users.listen(&shutdown).await })
+        });
+        Parts::none().handler(KeyEraser(self.db.clone())).task(listener)
+    }
+
+    async fn listen(&self, shutdown: &Shutdown) {
+        let mut receiver = self.signals.receiver();
+        // What was said before nobody heard.
+        let mut heard = Err(RecvError::Lagged(0));
         loop {
-            let heard = receiver.recv().await;
-            let Some(access) = Weak::upgrade(&access) else { return };
             let done = match heard {
-                Ok(signal) => access.heard(&db, &signal).await,
-                Err(RecvError::Lagged(_)) => access.missed_signals(&db).await,
+                Ok(signal) => self.access.heard(&self.db, &signal).await,
+                Err(RecvError::Lagged(_)) => self.access.missed_signals(&self.db).await,
                 Err(RecvError::Closed) => return,
             };
             if let Err(error) = done {
                 tracing::warn!(%error, "roles could not be read anew: until they can, they permit nothing");
             }
+            let Some(next) = shutdown.unless_asked(receiver.recv()).await else { return };
+            heard = next;
         }
-    };
-    runtime.spawn("users.signals", Box::pin(task));
+    }
+}
+
+/// Destroys the key of an erased person, should the command have had no time to.
+pub(super) struct KeyEraser(pub(super) Database);
+
+impl Handler for KeyEraser {
+    fn name(&self) -> &'static str {
+        "users.erase_keys"
+    }
+
+    fn topics(&self) -> Topics {
+        Topics::Of(&["users"])
+    }
+
+    fn database(&self) -> &Database {
+        &self.0
+    }
+
+    fn handle<'a>(&'a self, events: &'a [Event], _work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let keys = Arc::clone(&self.0.keys);
+            for event in events {
+                if let Some(erased) = event.decode::<ProfileErased>()? {
+                    keys.erase(&erased.user_id.to_string()).await?;
+                }
+            }
+            Ok(())
+        })
+    }
 }
