@@ -1,5 +1,17 @@
-//! The embedded backends.
+//! The embedded backends: nothing to operate.
+//!
+//! In reading order:
+//! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
+//! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
+//! - [`load_key`]: the key-encryption key, which lies outside the data folder.
 
+mod folder;
+mod group;
+mod key_file;
 mod runtime;
+mod sqlite;
+mod stores;
 
+pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use runtime::SystemRuntime;
+pub use stores::SqliteStores;

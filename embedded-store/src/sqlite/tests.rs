@@ -1,0 +1,103 @@
+//! What only SQLite promises; the rest is the conformance suite's.
+
+use platform_core::ports::store::{
+    Batch, Body, Collection, CommitError, DocKey, Entry, Expect, Index, IndexRange, Schema, Store, Stores,
+    Write,
+};
+
+use crate::SqliteStores;
+
+fn reindex(_id: &[u8], body: &Body) -> platform_core::kernel::Result<Vec<Entry>> {
+    Ok(vec![Entry::new("by_body", body.as_bytes())])
+}
+
+fn schema() -> Schema {
+    const BY_BODY: &[Index] = &[Index::unique("by_body")];
+    Schema::new("things", 1, &[Collection::json("things").indexed(BY_BODY, reindex)])
+}
+
+fn put(id: &str, body: &str) -> Write {
+    Write::Put {
+        key: DocKey::new("things", id),
+        body: Body::Json(body.to_owned()),
+        entries: vec![Entry::new("by_body", body)],
+    }
+}
+
+#[tokio::test]
+async fn a_file_outlives_its_process_and_is_readable_with_plain_sql() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = SqliteStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    let swapped = |a: &str, b: &str| Batch { writes: vec![put("1", a), put("2", b)], ..Batch::default() };
+    assert_eq!(store.commit(swapped("10", "20")).await.unwrap().position, 1);
+    assert_eq!(store.commit(swapped("20", "10")).await.unwrap().position, 2);
+    let taken = Batch { writes: vec![put("3", "10")], ..Batch::default() };
+    assert!(matches!(store.commit(taken).await, Err(CommitError::Unique { .. })));
+    assert_eq!(stores.open(&schema()).await.err().unwrap().code(), "store.locked");
+    assert_eq!(SqliteStores::open(folder.path()).err().unwrap().code(), "store.locked");
+    drop((store, stores));
+
+    let sql = rusqlite::Connection::open(folder.path().join("things.db")).unwrap();
+    let id: Vec<u8> = sql
+        .query_row("SELECT id FROM things WHERE by_body = cast('10' AS BLOB)", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(id, b"2");
+    drop(sql);
+
+    let stores = SqliteStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    assert_eq!(*store.committed().borrow(), 2);
+    let expects = vec![(DocKey::new("things", "1"), Expect::Version(2))];
+    let batch = Batch { expects, writes: vec![put("1", "30")], ..Batch::default() };
+    assert_eq!(store.commit(batch).await.unwrap().position, 3);
+    let page = store.scan(&IndexRange::index("things", "by_body").backward()).await.unwrap();
+    assert_eq!(page.docs.iter().map(|doc| doc.id.as_slice()).collect::<Vec<_>>(), [b"1", b"2"]);
+}
+
+#[tokio::test]
+async fn a_folder_can_be_read_while_another_process_holds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = SqliteStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    store.commit(Batch { writes: vec![put("1", "10")], ..Batch::default() }).await.unwrap();
+    let looking = SqliteStores::read_only(folder.path()).open(&schema()).await.unwrap();
+    assert_eq!(*looking.committed().borrow(), 1);
+    assert!(looking.get(&[DocKey::new("things", "1")]).await.unwrap()[0].is_some());
+    let refused = looking.commit(Batch::default()).await;
+    assert!(matches!(refused, Err(CommitError::Invalid(error)) if error.code() == "store.read_only"));
+}
+
+/// Scans must use the index all the way: no sorting, and a cursor that is sought, not skipped to.
+#[tokio::test]
+async fn pages_of_an_index_are_sought_and_never_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = SqliteStores::open(folder.path()).unwrap();
+    const INDEXES: &[Index] = &[Index::one("by_name"), Index::many("by_word"), Index::unique("by_mail")];
+    let both = [
+        Collection::json("texts").indexed(INDEXES, reindex),
+        Collection::binary("blocks").indexed(INDEXES, reindex),
+    ];
+    drop(stores.open(&Schema::new("plans", 1, &both)).await.unwrap());
+    let sql = rusqlite::Connection::open(folder.path().join("plans.db")).unwrap();
+    let plan = |query: &str| -> String {
+        let mut statement = sql.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let steps = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        steps.map(|step| step.unwrap()).collect::<Vec<_>>().join("; ")
+    };
+    for table in ["texts", "blocks"] {
+        let by_name = plan(&format!(
+            "SELECT by_name, id, version, body FROM {table} WHERE by_name IS NOT NULL AND by_name < x'70' AND (by_name, id) > (x'61', x'62') ORDER BY by_name ASC, id ASC LIMIT 51"
+        ));
+        assert!(by_name.contains("SEARCH") && by_name.contains("(by_name,id)>"), "{by_name}");
+        let by_mail = plan(&format!(
+            "SELECT by_mail, id, version, body FROM {table} WHERE by_mail IS NOT NULL AND by_mail < x'70' ORDER BY by_mail DESC LIMIT 51"
+        ));
+        let by_word = plan(&format!(
+            "SELECT s.entry, d.id, d.version, d.body FROM \"{table}.by_word\" s CROSS JOIN {table} d ON d.id = s.id WHERE s.entry <= x'70' AND (s.entry, s.id) > (x'61', x'62') ORDER BY s.entry ASC, s.id ASC LIMIT 51"
+        ));
+        for plan in [by_name, by_mail, by_word] {
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+        }
+    }
+}
