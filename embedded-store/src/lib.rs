@@ -1,6 +1,7 @@
 //! The embedded backends: nothing to operate.
 //!
 //! In reading order:
+//! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
 //! - [`load_key`]: the key-encryption key, which lies outside the data folder.
@@ -8,10 +9,12 @@
 mod folder;
 mod group;
 mod key_file;
+mod open;
 mod runtime;
 mod sqlite;
 mod stores;
 
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
+pub use open::open_backends;
 pub use runtime::SystemRuntime;
 pub use stores::SqliteStores;
