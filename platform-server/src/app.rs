@@ -11,7 +11,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use platform_core::gateway::{CompiledRoute, Headers, RequestHead, Resolution};
-use platform_core::kernel::{ClientInfo, CorrelationId, Error, RawId, Timestamp, TraceParent, limits};
+use platform_core::kernel::{
+    ClientInfo, Context, CorrelationId, Error, RawId, Timestamp, TraceParent, limits,
+};
 
 use crate::http_server::{OnEnd, ServerBody, Watch};
 use crate::metrics::{Metrics, RequestLabels};
@@ -119,17 +121,18 @@ impl App {
         let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
         let mut limited = None;
+        let mut principal = None;
         let result = async {
-            let principal = server.admit(route.access(), request.headers(), info).await?;
+            let principal = principal.insert(server.admit(route.access(), request.headers(), info).await?);
             if let Some(limit) = route.limit() {
-                let (state, verdict) = server.limit(route.name().as_str(), limit, &principal, info);
+                let (state, verdict) = server.limit(route.name().as_str(), limit, principal, info);
                 limited = Some(state);
                 verdict?;
             }
             let forward = Forward {
                 route,
                 target: route.pool(None),
-                principal: Some(&principal),
+                principal: Some(principal),
                 hop: self.hop(&request, info, peer),
                 now: &|| server.now(),
                 random: self.ids.number(),
@@ -143,7 +146,15 @@ impl App {
                 response.extensions_mut().insert(Answered { route: label, code: None });
                 response
             }
-            Err(error) => rest::render_problem(error, info, label).map(ServerBody::full),
+            Err(error) => {
+                let mut context = Context::anonymous(info.correlation_id.clone());
+                context.client = info.client.clone();
+                if let Some(principal) = principal {
+                    context.principal = principal;
+                }
+                server.record_denied(&context, "gateway.forward", route.name().as_str(), &error);
+                rest::render_problem(error, info, label).map(ServerBody::full)
+            }
         };
         write(response.headers_mut(), cors);
         if let Some(limited) = limited {

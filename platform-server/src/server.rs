@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use platform_core::Platform;
 use platform_core::gateway::RouteTable;
-use platform_core::kernel::{Error, Principal, Result, Secret, Timestamp};
+use platform_core::kernel::{Context, Error, ErrorKind, Principal, Result, Secret, Timestamp};
 use platform_core::ports::limiter::Limiter;
 
 use crate::config::Network;
@@ -22,6 +23,7 @@ pub struct Server {
     pub(crate) proxy: Proxy,
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) table: ArcSwap<RouteTable>,
+    is_draining: AtomicBool,
 }
 
 impl Server {
@@ -33,6 +35,7 @@ impl Server {
             proxy: Proxy::default(),
             trusted_proxies,
             table: ArcSwap::default(),
+            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -44,6 +47,25 @@ impl Server {
     /// Who holds this access token.
     pub(crate) async fn authenticate(&self, _token: &Secret, _info: &RequestInfo) -> Result<Principal> {
         Err(Error::unauthenticated("auth.invalid_token", "the access token is not valid"))
+    }
+
+    /// Writes a denial to the audit trail: who was refused what.
+    pub(crate) fn record_denied(&self, context: &Context, action: &str, subject: &str, denial: &Error) {
+        let is_denial = matches!(denial.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)
+            || denial.code() == "gateway.rate_limited";
+        if is_denial {
+            self.platform.audit().record_denied(context, action, subject, denial);
+        }
+    }
+
+    /// Begins to say at `/readyz` that no new requests are wanted.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Relaxed);
+    }
+
+    /// Whether it was told to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Relaxed)
     }
 
     /// Whether what this peer says of its clients is believed.

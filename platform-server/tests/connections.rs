@@ -225,3 +225,15 @@ fn tls_is_1_3_and_nothing_older() {
             .contains("none.pem")
     );
 }
+
+#[test]
+fn a_server_that_stops_says_so_and_lives_on_until_it_has() {
+    let running = Running::start(Limits::default());
+    let mut client = running.client();
+    assert_eq!(client.send("GET", "/readyz", None).unwrap().status, 200);
+    running.server.drain();
+    let answer = client.send("GET", "/readyz", None).unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (503, "server.draining"));
+    assert_eq!(client.send("GET", "/health", None).unwrap().json()["status"], "draining");
+    assert_eq!(client.send("GET", "/livez", None).unwrap().status, 200);
+}

@@ -44,7 +44,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let platform = Platform::builder(backends).build().await?;
     platform.start().await?;
     let server = Arc::new(Server::new(platform.clone(), config.server.trusted_proxies.clone()));
-    let app = Arc::new(App::new(server, &rest::table()));
+    let app = Arc::new(App::new(Arc::clone(&server), &rest::table()));
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -56,6 +56,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: no new connections, running requests finish");
+    server.drain();
     let _ = stop.send(true);
     let served = serving.await.map_err(Failure::new);
     platform.stop().await;

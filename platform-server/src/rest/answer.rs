@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use platform_core::kernel::{CorrelationId, Error, RawId, Result, limits};
+use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result, limits};
 use tower::ServiceExt;
 
 use super::extract::Received;
@@ -95,9 +95,18 @@ fn info(request: &Request) -> RequestInfo {
 
 async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -> Response<AxumBody> {
     let info = info(&request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let conditions = endpoint.is_conditional.then(|| parts.headers.clone());
-    let mut result = attempt(&endpoint, server, parts, body, &info).await;
+    let mut context = Context::anonymous(info.correlation_id.clone());
+    context.client = info.client.clone();
+    context.trace = Some(info.trace);
+    let path = path_values(&mut parts).await;
+    let subject = path.as_ref().ok().and_then(|values| values.iter().find(|value| is_id(value)).cloned());
+    let mut result = attempt(&endpoint, &server, parts, path, body, &mut context, &info).await;
+    if let Err(error) = &result {
+        let action = format!("{} {}", endpoint.method, endpoint.path);
+        server.record_denied(&context, &action, subject.as_deref().unwrap_or(endpoint.path), error);
+    }
     if let (Ok(response), Some(conditions)) = (&mut result, conditions)
         && response.status() == StatusCode::OK
         && let Some(tag) = response.headers().get(header::ETAG)
@@ -112,18 +121,21 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
 
 async fn attempt(
     endpoint: &Endpoint,
-    server: Arc<Server>,
-    mut parts: Parts,
+    server: &Arc<Server>,
+    parts: Parts,
+    path: Result<Vec<String>>,
     body: AxumBody,
+    context: &mut Context,
     info: &RequestInfo,
 ) -> Result<Response<Bytes>> {
-    let principal = server.admit(&endpoint.access, &parts.headers, info).await?;
-    let context = headers::context(endpoint, principal, info, &parts.headers)?;
+    context.principal = server.admit(&endpoint.access, &parts.headers, info).await?;
+    headers::fill(context, endpoint, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
-    let path = path_values(&mut parts).await?;
+    let path = path?;
     let body = read_body(&parts.headers, body, limits::BODY_BYTES).await?;
     let received = Received { path, uri: parts.uri, headers: parts.headers, body };
-    let running = AssertUnwindSafe(endpoint.run(Call { context, server }, received)).catch_unwind();
+    let call = Call { context: context.clone(), server: Arc::clone(server) };
+    let running = AssertUnwindSafe(endpoint.run(call, received)).catch_unwind();
     match tokio::time::timeout(HANDLER_TIMEOUT, running).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Error::internal("request.panicked", "the handler panicked")),
@@ -131,6 +143,11 @@ async fn attempt(
             Err(Error::unavailable("request.deadline_exceeded", "it took too long; it may have happened"))
         }
     }
+}
+
+/// Whether a value is an id of ours: it says nothing about a person to who does not know them.
+fn is_id(value: &str) -> bool {
+    value.rsplit_once('_').is_some_and(|(_, digits)| RawId::from_base32(digits).is_some())
 }
 
 async fn path_values(parts: &mut Parts) -> Result<Vec<String>> {

@@ -1,9 +1,7 @@
 //! What the headers of a request say: who, which request, which trace, under which key.
 
 use http::{HeaderMap, HeaderName, header};
-use platform_core::kernel::{
-    ClientInfo, Context, CorrelationId, Error, Principal, Result, Secret, TraceParent, limits,
-};
+use platform_core::kernel::{ClientInfo, Context, CorrelationId, Error, Result, Secret, TraceParent, limits};
 
 use super::Endpoint;
 
@@ -25,19 +23,11 @@ pub struct RequestInfo {
     pub client: ClientInfo,
 }
 
-/// The context of a call: principal, ids, key and reason.
+/// Fills in what the headers say of a call: its key and its reason.
 ///
 /// # Errors
-/// `idempotency.invalid_key`, `request.invalid_reason`.
-pub(crate) fn context(
-    endpoint: &Endpoint,
-    principal: Principal,
-    info: &RequestInfo,
-    headers: &HeaderMap,
-) -> Result<Context> {
-    let mut context = Context::new(principal, info.correlation_id.clone());
-    context.client = info.client.clone();
-    context.trace = Some(info.trace);
+/// `idempotency.invalid_key`, `request.invalid_reason`, `request.invalid_header`.
+pub(crate) fn fill(context: &mut Context, endpoint: &Endpoint, headers: &HeaderMap) -> Result<()> {
     if endpoint.is_idempotent
         && let Some(key) = only(headers, &IDEMPOTENCY_KEY)?
     {
@@ -49,7 +39,7 @@ pub(crate) fn context(
         }
         context.reason = Some(reason.to_owned());
     }
-    Ok(context)
+    Ok(())
 }
 
 /// The bearer token of `Authorization`, if there is the header.
