@@ -14,4 +14,6 @@ mod task;
 pub use engine::Backbone;
 pub use handler::{Handler, Kind, Order, Topics};
 pub use parts::Parts;
+#[cfg(test)]
+pub(crate) use task::Stopper;
 pub use task::{Shutdown, Task, Wake};

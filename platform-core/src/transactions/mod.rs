@@ -26,8 +26,10 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use crate::backbone::Parts;
 use crate::kernel::{Permission, Result};
-use crate::ports::{Backends, Database};
+use crate::ports::Database;
+use crate::ports::store::Schema;
 
 pub use check::{AssetCheck, LedgerCheck, LedgerVerification};
 use ledger::Ledger;
@@ -54,25 +56,18 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// Opens the store `transactions` and starts the ledger's sequencer.
-    ///
-    /// # Errors
-    /// As [`crate::ports::store::Stores::open`]; `ledger.damaged`.
-    pub async fn open(backends: &Backends) -> Result<Transactions> {
-        Transactions::over(Database::open(backends, &tables::schema()).await?, Settings::default()).await
-    }
-
-    /// Over an opened store.
+    /// Over the opened store of [`Transactions::schema`].
     ///
     /// # Errors
     /// `store.…`, `ledger.damaged`.
-    pub async fn over(db: Database, settings: Settings) -> Result<Transactions> {
+    pub async fn open(db: Database, settings: Settings) -> Result<(Transactions, Parts)> {
         let ledger = Ledger::open(&db, settings).await?;
-        Ok(Transactions { db, ledger, assets: Arc::default() })
+        let parts = Parts::none().task(ledger.task());
+        Ok((Transactions { db, ledger, assets: Arc::default() }, parts))
     }
 
     /// What this domain stores.
-    pub fn schema() -> crate::ports::store::Schema {
+    pub fn schema() -> Schema {
         tables::schema()
     }
 }

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::*;
+use crate::backbone::Stopper;
 use crate::kernel::{
     AccountId, Actor, Context, CorrelationId, Permission, Permissions, Principal, RawId, Timestamp,
     TransferId, UserId,
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     keys: Arc<EnvelopeKeys>,
     settings: Settings,
+    stopper: Stopper,
 }
 
 impl World {
@@ -33,7 +35,7 @@ impl World {
             let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
             (stores.open(&tables::schema()).await.unwrap(), Arc::new(keys))
         });
-        World { sim, store, keys, settings: Settings { segment_frames: 40 } }
+        World { sim, store, keys, settings: Settings { segment_frames: 40 }, stopper: Stopper::new() }
     }
 
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -43,7 +45,11 @@ impl World {
     /// Opens the domain on a store: what another one has in memory is not known to it.
     pub(super) fn open_on(&self, store: Arc<dyn Store>) -> Transactions {
         let db = Database { store, runtime: self.sim.runtime(), keys: Arc::clone(&self.keys) as _ };
-        self.run(Transactions::over(db, self.settings)).unwrap()
+        let (domain, parts) = self.run(Transactions::open(db, self.settings)).unwrap();
+        for task in parts.tasks {
+            task.start(&*self.sim.runtime(), self.stopper.shutdown());
+        }
+        domain
     }
 
     pub(super) fn open(&self) -> Transactions {

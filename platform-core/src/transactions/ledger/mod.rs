@@ -23,11 +23,16 @@ pub mod tail;
 pub mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::future::select;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
+use crate::backbone::{Shutdown, Task, Wake};
 use crate::kernel::{Error, Result};
 use crate::ports::Database;
+use crate::ports::runtime::Runtime;
 
 use page::{Opening, Outcome, PAGE_FRAMES, Transfers};
 use reader::Reader;
@@ -38,16 +43,29 @@ use view::View;
 /// Requests that wait for the sequencer; whoever sends one more waits for room.
 const QUEUE: usize = 4_096;
 
-/// A ledger: its sequencer's door, and its reader.
+/// Longest sleep until a pending transfer expires: a clock that jumps forward is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// When an expiry that did not succeed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A ledger: its sequencer's door, and its reader. Cloning is cheap.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
     requests: mpsc::Sender<Request>,
+    sequencer: Mutex<Sequencer>,
+    /// How often the sequencer was called since it began to work; 0: it rests, and no task runs.
+    called: AtomicUsize,
+    runtime: Arc<dyn Runtime>,
+    wake: Wake,
     view: Arc<View>,
     reader: Reader,
 }
 
 impl Ledger {
-    /// Loads the ledger of a store and starts its sequencer.
+    /// Loads the ledger of a store.
     ///
     /// # Errors
     /// `store.…`, `ledger.damaged`.
@@ -55,9 +73,26 @@ impl Ledger {
         let loaded = load::load(&db.store).await?;
         let (requests, receiver) = mpsc::channel(QUEUE);
         let (sequencer, view) = Sequencer::new(db.clone(), settings, loaded, receiver);
-        db.runtime.spawn("ledger sequencer", Box::pin(sequencer.run()));
         let reader = Reader::new(Arc::clone(&db.store), Arc::clone(&view));
-        Ok(Ledger { requests, view, reader })
+        Ok(Ledger(Arc::new(Inner {
+            requests,
+            sequencer: Mutex::new(sequencer),
+            called: AtomicUsize::new(0),
+            runtime: Arc::clone(&db.runtime),
+            wake: Wake::default(),
+            view,
+            reader,
+        })))
+    }
+
+    /// The worker that lets pending transfers expire in their time. Without it they expire before the
+    /// next frame. When it ends, nothing of the ledger runs any more.
+    pub fn task(&self) -> Task {
+        let ledger = self.clone();
+        Task::new("ledger expiry", move |shutdown| {
+            let ledger = ledger.clone();
+            Box::pin(async move { ledger.expire(shutdown).await })
+        })
     }
 
     /// Records transfers; the outcomes are in their order, and durable.
@@ -83,18 +118,63 @@ impl Ledger {
 
     /// Reads what was committed.
     pub fn reader(&self) -> &Reader {
-        &self.reader
+        &self.0.reader
     }
 
     /// What is in memory of it.
     pub fn view(&self) -> &View {
-        &self.view
+        &self.0.view
     }
 
     async fn send<T>(&self, request: Request, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
         let stopped = || Error::unavailable("ledger.stopped", "the ledger was stopped");
-        self.requests.send(request).await.map_err(|_| stopped())?;
+        self.0.requests.send(request).await.map_err(|_| stopped())?;
+        self.call();
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Lets the sequencer look for work. It runs as a task only as long as there is some.
+    fn call(&self) {
+        if self.0.called.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let ledger = self.clone();
+        self.0.runtime.spawn("ledger sequencer", Box::pin(async move { ledger.work().await }));
+    }
+
+    async fn work(self) {
+        let mut sequencer = self.0.sequencer.lock().await;
+        let before = self.0.view.read().next_expiry;
+        let mut called = self.0.called.load(Ordering::Acquire);
+        loop {
+            sequencer.work().await;
+            match self.0.called.compare_exchange(called, 0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                // Called meanwhile: what was sent may have come after the last look.
+                Err(now) => called = now,
+            }
+        }
+        drop(sequencer);
+        if self.0.view.read().next_expiry != before {
+            self.0.wake.wake();
+        }
+    }
+
+    async fn expire(&self, shutdown: Shutdown) {
+        while !shutdown.is_asked() {
+            let next = self.0.view.read().next_expiry;
+            let left = next.map(|at| at.since(self.0.runtime.now()).min(LONGEST_SLEEP));
+            let woken = std::pin::pin!(self.0.wake.woken());
+            match left {
+                None => drop(shutdown.unless_asked(woken).await),
+                Some(Duration::ZERO) => {
+                    self.call();
+                    shutdown.unless_asked(select(woken, self.0.runtime.sleep(RETRY))).await;
+                }
+                Some(left) => drop(shutdown.unless_asked(select(woken, self.0.runtime.sleep(left))).await),
+            }
+        }
+        self.0.sequencer.lock().await.rest().await;
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,9 +26,6 @@ use super::view::View;
 
 /// Accounts that are opened in one page: each has an event.
 const OPENINGS: usize = 500;
-
-/// Longest sleep until a pending transfer expires.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,33 +163,23 @@ impl Sequencer {
         (sequencer, view)
     }
 
-    /// Works until nobody can ask any more.
-    pub async fn run(mut self) {
-        while let Some(requests) = self.gather().await {
+    /// Works until nobody waits and nothing is due.
+    pub async fn work(&mut self) {
+        while let Some(requests) = self.gather() {
             self.page(requests).await;
         }
-        if let Worker::Busy(done) = self.worker {
-            drop(done.await);
+        self.checkpoint();
+    }
+
+    /// Waits until no worker writes any more.
+    pub async fn rest(&mut self) {
+        if let Worker::Busy(done) = &mut self.worker {
+            self.worker = Worker::Idle(done.await.unwrap_or_default());
         }
     }
 
-    /// Waits for requests or for an expiry, and takes what fits one page; `None` at the end.
-    async fn gather(&mut self) -> Option<Vec<Request>> {
-        if self.waiting.is_empty() {
-            let now = self.db.runtime.now();
-            // A long sleep is cut, so that a clock that jumps forward is noticed.
-            match self.state.next_expiry().map(|at| at.since(now).min(LONGEST_SLEEP)) {
-                None => self.waiting.push_back(self.requests.recv().await?),
-                Some(sleep) => {
-                    let timer = self.db.runtime.sleep(sleep);
-                    tokio::select! {
-                        biased;
-                        request = self.requests.recv() => self.waiting.push_back(request?),
-                        () = timer => {}
-                    }
-                }
-            }
-        }
+    /// Takes what fits one page; `None` when there is nothing to do.
+    fn gather(&mut self) -> Option<Vec<Request>> {
         let mut weight: usize = self.waiting.iter().map(Request::weight).sum();
         while weight < PAGE_FRAMES {
             let Ok(request) = self.requests.try_recv() else { break };
@@ -209,7 +195,8 @@ impl Sequencer {
             (room, openings) = (frames, rest);
             taken.extend(self.waiting.pop_front());
         }
-        Some(taken)
+        let due = self.state.next_expiry().is_some_and(|at| at <= self.db.runtime.now()) && !self.stale;
+        (due || !taken.is_empty()).then_some(taken)
     }
 
     /// Makes and commits one page. What could not be committed is decided anew, or told.
@@ -350,7 +337,7 @@ impl Sequencer {
                 self.partial.extend_from_slice(draft.frames());
                 let surplus = self.partial.len().saturating_sub(kept);
                 self.partial.drain(..surplus);
-                self.view.write().publish(draft, &head);
+                self.view.write().publish(draft, &head, self.state.next_expiry());
                 self.head = head;
                 self.conflicts = 0;
                 Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::kernel::{AccountId, Balance, RawId};
+use crate::kernel::{AccountId, Balance, RawId, Timestamp};
 
 use super::draft::Draft;
 use super::filter::IdHash;
@@ -53,6 +53,8 @@ pub struct Seen {
     pub tail: Tail,
     /// Everything before the tail, oldest first.
     pub runs: Arc<Vec<Arc<RunPair>>>,
+    /// When the next pending transfer expires.
+    pub next_expiry: Option<Timestamp>,
     accounts: Vec<SeenAccount>,
     ordinals: HashMap<RawId, u32, IdHash>,
 }
@@ -64,6 +66,7 @@ impl Seen {
             head,
             tail,
             runs: Arc::new(runs),
+            next_expiry: state.next_expiry(),
             accounts: Vec::with_capacity(state.accounts().len()),
             ordinals: HashMap::default(),
         };
@@ -79,7 +82,7 @@ impl Seen {
     }
 
     /// Shows a page that was committed.
-    pub fn publish(&mut self, page: &Draft, head: &Head) {
+    pub fn publish(&mut self, page: &Draft, head: &Head, next_expiry: Option<Timestamp>) {
         for frame in page.frames() {
             match frame.accounts() {
                 FrameAccounts::None => {}
@@ -99,6 +102,7 @@ impl Seen {
         }
         self.tail.append(page);
         self.head = head.clone();
+        self.next_expiry = next_expiry;
     }
 
     /// The accounts, by ordinal.
