@@ -13,6 +13,8 @@ use crate::backbone::{Backbone, Parts};
 use crate::kernel::{BoxFuture, Result};
 use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
+#[cfg(feature = "transactions")]
+use crate::transactions::{LedgerConfig, Transactions};
 
 /// A domain of an application: a store of its own, and the same promises that ours have.
 pub trait Domain: Send + Sync + 'static {
@@ -53,6 +55,8 @@ pub struct Platform(Arc<Inner>);
 
 struct Inner {
     backbone: Backbone,
+    #[cfg(feature = "transactions")]
+    transactions: Transactions,
     #[cfg(feature = "audit")]
     audit: Audit,
     applications: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -61,6 +65,8 @@ struct Inner {
 /// Collects what a platform is made of.
 pub struct Builder {
     backends: Backends,
+    #[cfg(feature = "transactions")]
+    ledger: LedgerConfig,
     #[cfg(feature = "audit")]
     audit: AuditConfig,
     applications: Vec<Box<dyn Application>>,
@@ -71,6 +77,8 @@ impl Platform {
     pub fn builder(backends: Backends) -> Builder {
         Builder {
             backends,
+            #[cfg(feature = "transactions")]
+            ledger: LedgerConfig::default(),
             #[cfg(feature = "audit")]
             audit: AuditConfig::default(),
             applications: Vec::new(),
@@ -96,6 +104,12 @@ impl Platform {
         self.0.backbone.backends()
     }
 
+    /// Money movement.
+    #[cfg(feature = "transactions")]
+    pub fn transactions(&self) -> &Transactions {
+        &self.0.transactions
+    }
+
     /// The audit trail.
     #[cfg(feature = "audit")]
     pub fn audit(&self) -> &Audit {
@@ -117,6 +131,14 @@ impl Builder {
         self
     }
 
+    /// Configures the ledger.
+    #[cfg(feature = "transactions")]
+    #[must_use]
+    pub fn ledger(mut self, config: LedgerConfig) -> Builder {
+        self.ledger = config;
+        self
+    }
+
     /// Configures the audit trail.
     #[cfg(feature = "audit")]
     #[must_use]
@@ -131,12 +153,18 @@ impl Builder {
     /// What opening a store returns; `backbone.duplicate_name`.
     pub async fn build(self) -> Result<Platform> {
         let backbone = Backbone::new(self.backends);
+        #[cfg(feature = "transactions")]
+        let transactions = Transactions::open(backbone.backends(), self.ledger).await?;
+        #[cfg(feature = "transactions")]
+        backbone.add(transactions.database(), transactions.parts())?;
         #[cfg(feature = "audit")]
         let audit = Audit::open(backbone.backends(), self.audit).await?;
         #[cfg(feature = "audit")]
         backbone.add(audit.database(), audit.parts())?;
         let platform = Platform(Arc::new(Inner {
             backbone,
+            #[cfg(feature = "transactions")]
+            transactions,
             #[cfg(feature = "audit")]
             audit,
             applications: Mutex::default(),

@@ -28,12 +28,12 @@ use parking_lot::RwLock;
 
 use crate::backbone::Parts;
 use crate::kernel::{Permission, Result};
-use crate::ports::Database;
 use crate::ports::store::Schema;
+use crate::ports::{Backends, Database};
 
 pub use check::{AssetCheck, LedgerCheck, LedgerVerification};
 use ledger::Ledger;
-pub use ledger::sequencer::Settings;
+pub use ledger::sequencer::LedgerConfig;
 pub use model::{
     Account, AccountBalances, BatchItem, BatchResult, NewAccount, PostTransfer, Transfer, TransferBatch,
     TransferReply, TransferRequest, TransferStatus, VoidTransfer,
@@ -56,14 +56,27 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// Over the opened store of [`Transactions::schema`].
+    /// Opens the store `transactions` and loads the ledger.
     ///
     /// # Errors
-    /// `store.…`, `ledger.damaged`.
-    pub async fn open(db: Database, settings: Settings) -> Result<(Transactions, Parts)> {
-        let ledger = Ledger::open(&db, settings).await?;
-        let parts = Parts::none().task(ledger.task());
-        Ok((Transactions { db, ledger, assets: Arc::default() }, parts))
+    /// As [`crate::ports::store::Stores::open`]; `ledger.damaged`.
+    pub async fn open(backends: &Backends, config: LedgerConfig) -> Result<Transactions> {
+        Transactions::over(Database::open(backends, &tables::schema()).await?, config).await
+    }
+
+    async fn over(db: Database, config: LedgerConfig) -> Result<Transactions> {
+        let ledger = Ledger::open(&db, config).await?;
+        Ok(Transactions { db, ledger, assets: Arc::default() })
+    }
+
+    /// The database of this domain.
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+
+    /// What runs beside the requests.
+    pub fn parts(&self) -> Parts {
+        Parts::none().task(self.ledger.task())
     }
 
     /// What this domain stores.

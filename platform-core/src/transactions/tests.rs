@@ -23,7 +23,7 @@ pub(super) struct World {
     pub(super) sim: SimRuntime,
     pub(super) store: Arc<dyn Store>,
     keys: Arc<EnvelopeKeys>,
-    settings: Settings,
+    config: LedgerConfig,
     stopper: Stopper,
 }
 
@@ -35,7 +35,7 @@ impl World {
             let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
             (stores.open(&tables::schema()).await.unwrap(), Arc::new(keys))
         });
-        World { sim, store, keys, settings: Settings { segment_frames: 40 }, stopper: Stopper::new() }
+        World { sim, store, keys, config: LedgerConfig { segment_frames: 40 }, stopper: Stopper::new() }
     }
 
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -45,8 +45,8 @@ impl World {
     /// Opens the domain on a store: what another one has in memory is not known to it.
     pub(super) fn open_on(&self, store: Arc<dyn Store>) -> Transactions {
         let db = Database { store, runtime: self.sim.runtime(), keys: Arc::clone(&self.keys) as _ };
-        let (domain, parts) = self.run(Transactions::open(db, self.settings)).unwrap();
-        for task in parts.tasks {
+        let domain = self.run(Transactions::over(db, self.config)).unwrap();
+        for task in domain.parts().tasks {
             task.start(&*self.sim.runtime(), self.stopper.shutdown());
         }
         domain

@@ -36,7 +36,7 @@ use crate::ports::runtime::Runtime;
 
 use page::{Opening, Outcome, PAGE_FRAMES, Transfers};
 use reader::Reader;
-use sequencer::{Request, Riders, Sequencer, Settings};
+use sequencer::{LedgerConfig, Request, Riders, Sequencer};
 use state::Recorded;
 use view::View;
 
@@ -69,10 +69,10 @@ impl Ledger {
     ///
     /// # Errors
     /// `store.…`, `ledger.damaged`.
-    pub async fn open(db: &Database, settings: Settings) -> Result<Ledger> {
+    pub async fn open(db: &Database, config: LedgerConfig) -> Result<Ledger> {
         let loaded = load::load(&db.store).await?;
         let (requests, receiver) = mpsc::channel(QUEUE);
-        let (sequencer, view) = Sequencer::new(db.clone(), settings, loaded, receiver);
+        let (sequencer, view) = Sequencer::new(db.clone(), config, loaded, receiver);
         let reader = Reader::new(Arc::clone(&db.store), Arc::clone(&view));
         Ok(Ledger(Arc::new(Inner {
             requests,

@@ -29,14 +29,14 @@ const OPENINGS: usize = 500;
 
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct LedgerConfig {
     /// Frames in memory after which they are written to runs: a restart replays about so many.
     pub segment_frames: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { segment_frames: 131_072 }
+impl Default for LedgerConfig {
+    fn default() -> LedgerConfig {
+        LedgerConfig { segment_frames: 131_072 }
     }
 }
 
@@ -120,7 +120,7 @@ enum Worker {
 /// The sequencer's task.
 pub struct Sequencer {
     db: Database,
-    settings: Settings,
+    config: LedgerConfig,
     requests: mpsc::Receiver<Request>,
     waiting: VecDeque<Request>,
     view: Arc<View>,
@@ -139,7 +139,7 @@ impl Sequencer {
     /// A sequencer over what was loaded, and the view that it keeps up to date.
     pub fn new(
         db: Database,
-        settings: Settings,
+        config: LedgerConfig,
         loaded: Loaded,
         requests: mpsc::Receiver<Request>,
     ) -> (Sequencer, Arc<View>) {
@@ -148,7 +148,7 @@ impl Sequencer {
         let sequencer = Sequencer {
             reader: Reader::new(Arc::clone(&db.store), Arc::clone(&view)),
             db,
-            settings,
+            config,
             requests,
             waiting: VecDeque::new(),
             view: Arc::clone(&view),
@@ -409,7 +409,7 @@ impl Sequencer {
                 Err(oneshot::error::TryRecvError::Closed) => self.worker = Worker::Idle(None),
             }
         }
-        let full = self.view.read().tail.active().frames().len() >= self.settings.segment_frames;
+        let full = self.view.read().tail.active().frames().len() >= self.config.segment_frames;
         let Worker::Idle(checkpointer) = &mut self.worker else { return };
         if !full || self.stale {
             return;
