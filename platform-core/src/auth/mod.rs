@@ -37,11 +37,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
-use crate::backbone::Parts;
 use crate::kernel::{Context, Permission, Result, Secret, SessionId, UserId};
-use crate::ports::Database;
 use crate::ports::signals::Signals;
 use crate::ports::store::{Document, IndexRange, Schema};
+use crate::ports::{Backends, Database};
 use crate::users::{Email, Epochs, Users};
 
 use keyring::KeyRing;
@@ -98,20 +97,19 @@ impl Auth {
         tables::schema()
     }
 
-    /// Auth over its store, with a first signing key when there was none, and what runs beside the
-    /// requests.
+    /// Opens the store `auth`, and makes a first signing key when there is none.
     ///
     /// # Errors
-    /// `auth.invalid_config`, `store.unavailable`, `store.damaged`.
-    pub async fn open(
-        db: Database,
-        signals: Arc<dyn Signals>,
-        users: Users,
-        config: AuthConfig,
-    ) -> Result<(Auth, Parts)> {
+    /// `auth.invalid_config`; as [`crate::ports::store::Stores::open`].
+    pub async fn open(backends: &Backends, users: &Users, config: AuthConfig) -> Result<Auth> {
+        let db = Database::open(backends, &Auth::schema()).await?;
+        Auth::over(db, Arc::clone(&backends.signals), users.clone(), config).await
+    }
+
+    async fn over(db: Database, signals: Arc<dyn Signals>, users: Users, config: AuthConfig) -> Result<Auth> {
         config.check()?;
         let ring = commands::open_ring(&db, &config).await?;
-        let auth = Auth(Arc::new(Inner {
+        Ok(Auth(Arc::new(Inner {
             users,
             signals,
             tokens: Tokens::new(&config.issuer, &config.audience),
@@ -123,9 +121,12 @@ impl Auth {
             setup_token: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(db.runtime.random::<32>())),
             config,
             db,
-        }));
-        let parts = auth.parts();
-        Ok((auth, parts))
+        })))
+    }
+
+    /// The store.
+    pub fn database(&self) -> &Database {
+        &self.db
     }
 
     /// The account of an address.

@@ -147,12 +147,11 @@ impl Machine {
         let signals = || Arc::clone(&self.backends.signals);
         self.sim.block_on(async {
             let (users_db, auth_db) = (database(&self.users_store), database(&self.auth_store));
-            let (users, users_parts) = Users::open(users_db.clone(), signals()).await.unwrap();
-            let (auth, auth_parts) =
-                Auth::open(auth_db.clone(), signals(), users.clone(), config).await.unwrap();
+            let users = Users::over(users_db.clone(), signals()).await.unwrap();
+            let auth = Auth::over(auth_db.clone(), signals(), users.clone(), config).await.unwrap();
             let node = Backbone::new(self.backends.clone());
-            node.add(&users_db, users_parts).unwrap();
-            node.add(&auth_db, auth_parts).unwrap();
+            node.add(&users_db, users.parts()).unwrap();
+            node.add(&auth_db, auth.parts()).unwrap();
             node.start().await.unwrap();
             Process { users, auth, _node: node }
         })

@@ -27,7 +27,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(10);
 const SWEEP: usize = 500;
 
 impl Auth {
-    pub(super) fn parts(&self) -> Parts {
+    /// What runs beside the requests.
+    pub fn parts(&self) -> Parts {
         let (listening, working, resuming) = (self.clone(), self.clone(), self.clone());
         let listener = Task::new("auth.signals", move |shutdown| {
             let auth = listening.clone();

@@ -29,11 +29,10 @@ pub use role::{RoleDefinition, RoleName, RoleSnapshot, covers};
 
 use std::sync::Arc;
 
-use crate::backbone::Parts;
 use crate::kernel::{Permission, Result};
-use crate::ports::Database;
 use crate::ports::signals::Signals;
 use crate::ports::store::Schema;
+use crate::ports::{Backends, Database};
 
 use access::AccessMemory;
 
@@ -60,15 +59,23 @@ impl Users {
         tables::schema()
     }
 
-    /// Users over their store, with the roles compiled, and what runs beside the requests.
+    /// Opens the store `users` and compiles the roles.
     ///
     /// # Errors
-    /// `store.unavailable`, `store.damaged`.
-    pub async fn open(db: Database, signals: Arc<dyn Signals>) -> Result<(Users, Parts)> {
+    /// As [`crate::ports::store::Stores::open`].
+    pub async fn open(backends: &Backends) -> Result<Users> {
+        Users::over(Database::open(backends, &Users::schema()).await?, Arc::clone(&backends.signals)).await
+    }
+
+    /// Over a store that is open.
+    pub(crate) async fn over(db: Database, signals: Arc<dyn Signals>) -> Result<Users> {
         let access = Arc::new(AccessMemory::load(&db, Arc::clone(&signals)).await?);
-        let users = Users { db, access, signals };
-        let parts = users.parts();
-        Ok((users, parts))
+        Ok(Users { db, access, signals })
+    }
+
+    /// The store.
+    pub fn database(&self) -> &Database {
+        &self.db
     }
 }
 

@@ -72,9 +72,9 @@ impl World {
 
 fn start(sim: &SimRuntime, backends: &Backends, db: &Database) -> (Users, Backbone) {
     sim.block_on(async {
-        let (users, parts) = Users::open(db.clone(), Arc::clone(&backends.signals)).await.unwrap();
+        let users = Users::over(db.clone(), Arc::clone(&backends.signals)).await.unwrap();
         let node = Backbone::new(backends.clone());
-        node.add(db, parts).unwrap();
+        node.add(db, users.parts()).unwrap();
         node.start().await.unwrap();
         (users, node)
     })

@@ -13,7 +13,8 @@ use super::Users;
 use super::events::ProfileErased;
 
 impl Users {
-    pub(super) fn parts(&self) -> Parts {
+    /// What runs beside the requests.
+    pub fn parts(&self) -> Parts {
         let users = self.clone();
         let listener = Task::new("users.signals", move |shutdown| {
             let users = users.clone();
