@@ -44,6 +44,10 @@ impl Memory {
         self.current.load()
     }
 
+    pub(super) fn signals(&self) -> &dyn Signals {
+        &*self.signals
+    }
+
     /// After a commit: the new set is in force here when this returns, and the other nodes are told.
     /// The change has happened even if it cannot be read back; then the worker tries again.
     pub(super) async fn changed(&self, db: &Database) {

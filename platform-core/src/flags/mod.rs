@@ -63,7 +63,11 @@ impl Flags {
 
     async fn over(db: Database, signals: &Arc<dyn Signals>) -> Result<Flags> {
         let memory = Arc::new(Memory::load(&db, signals).await?);
-        worker::start(&db, &memory, signals);
         Ok(Flags { db, memory })
+    }
+
+    /// The store, for the backbone.
+    pub fn database(&self) -> &Database {
+        &self.db
     }
 }

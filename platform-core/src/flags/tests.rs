@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::events::FlagChanged;
 use super::*;
+use crate::backbone::Stopper;
 use crate::kernel::{
     Actor, Context, CorrelationId, Event, EventPosition, PageRequest, Permissions, Principal, RawId, UserId,
 };
@@ -259,7 +260,14 @@ fn evaluations_are_counted_by_variant_over_changes_of_the_flag() {
     (0..3).for_each(|_| drop(world.variant("f")));
     world.put("f", &switch("off")).unwrap();
     (0..2).for_each(|_| drop(world.variant("f")));
-    world.run(world.sim.runtime().sleep(Duration::from_secs(11)));
+    world.run(async {
+        let stopper = Stopper::new();
+        for task in &world.flags.parts().tasks {
+            task.start(&*world.sim.runtime(), stopper.shutdown());
+        }
+        world.sim.runtime().sleep(Duration::from_secs(6)).await;
+        stopper.stop().await;
+    });
     world.run(world.flags.kill(&admin(), &key("f"), None)).unwrap();
     world.variant("f");
     let counts = world.run(world.flags.evaluations(&admin(), &key("f"))).unwrap();
@@ -271,9 +279,17 @@ fn evaluations_are_counted_by_variant_over_changes_of_the_flag() {
 fn another_node_follows_and_a_new_start_finds_everything() {
     let world = World::new();
     let other = world.run(Flags::over(world.db.clone(), &world.signals)).unwrap();
-    world.put("f", &switch("on")).unwrap();
-    world.run(world.sim.runtime().sleep(Duration::from_millis(1)));
-    assert_eq!(other.snapshot().revision(), 1);
+    world.run(async {
+        let stopper = Stopper::new();
+        for task in &other.parts().tasks {
+            task.start(&*world.sim.runtime(), stopper.shutdown());
+        }
+        world.sim.runtime().sleep(Duration::from_millis(1)).await;
+        world.flags.put(&admin(), &key("f"), None, &switch("on")).await.unwrap();
+        world.sim.runtime().sleep(Duration::from_millis(1)).await;
+        assert_eq!(other.snapshot().revision(), 1);
+        stopper.stop().await;
+    });
     let fresh = world.run(Flags::over(world.db.clone(), &world.signals)).unwrap();
     assert_eq!(fresh.snapshot().keys().collect::<Vec<_>>(), ["f"]);
 }

@@ -53,8 +53,12 @@ impl<'de> Deserialize<'de> for RouteName {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::__text_schema! { RouteName, "1 to 64 of a-z, 0-9, dot, hyphen, underscore" }
+
 /// A route: which requests it takes, who may send them, and where they go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Which requests.
@@ -83,6 +87,7 @@ pub struct Route {
 
 /// Which requests a route takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Matching {
     /// A host name, or `*.example.com` for every name below it; any host when absent.
@@ -128,8 +133,12 @@ impl<'de> Deserialize<'de> for Access {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::__text_schema! { Access, "`open`, `signed_in`, or a permission" }
+
 /// Where requests go: one service with one or more endpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// `http://host[:port][/base]`; the request's path is appended to the base.
@@ -138,6 +147,7 @@ pub struct Target {
 
 /// A rate limit: `rate` requests per `per`, at most `burst` at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// The unit of time.
@@ -153,6 +163,7 @@ pub struct RateLimit {
 
 /// The unit of time of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
     /// A second.
@@ -180,6 +191,7 @@ impl Per {
 /// Who shares a limit. What a request does not have (nobody is signed in) is replaced by its address,
 /// so that no request escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LimitBy {
     /// Each client address (an IPv6 address counts as its /64).
@@ -192,6 +204,7 @@ pub enum LimitBy {
 
 /// Cross-origin rules (Fetch Standard, CORS protocol).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cors {
     /// Origins such as `https://app.example.com`, or the one entry `*`.
@@ -215,6 +228,7 @@ pub struct Cors {
 
 /// A flag that chooses the target: the variant's target if it is listed, the route's own otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FlagSwitch {
     /// The flag. Its context: `targetingKey` (the user, or the client address), `signed_in`, `route`.
@@ -225,6 +239,7 @@ pub struct FlagSwitch {
 
 /// A route as it is stored and shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NamedRoute {
     /// Its name.
     pub name: RouteName,

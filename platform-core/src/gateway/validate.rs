@@ -191,8 +191,7 @@ mod tests {
         let route: Route = serde_json::from_value(route).unwrap();
         let error = route.validate().unwrap_err();
         assert_eq!(error.code(), "gateway.invalid_route");
-        let pointer = error.context().find(|(name, _)| *name == "pointer").unwrap().1.to_owned();
-        pointer
+        error.context().find(|(name, _)| *name == "pointer").unwrap().1.to_owned()
     }
 
     #[test]

@@ -257,9 +257,20 @@ impl<'a> Machine<'a> {
                 (Some(before), Arithmetic::Multiply) => before * number,
                 (Some(before), Arithmetic::Divide) => before / number,
                 (Some(before), Arithmetic::Remainder) => before % number,
-                (Some(before), Arithmetic::Smallest) if !(number < before) => before,
-                (Some(before), Arithmetic::Largest) if !(number > before) => before,
-                (Some(_), Arithmetic::Smallest | Arithmetic::Largest) => number,
+                (Some(before), Arithmetic::Smallest) => {
+                    if number < before {
+                        number
+                    } else {
+                        before
+                    }
+                }
+                (Some(before), Arithmetic::Largest) => {
+                    if number > before {
+                        number
+                    } else {
+                        before
+                    }
+                }
             });
         }
         Ok(result.map_or(Value::Null, Value::number))

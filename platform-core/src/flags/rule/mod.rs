@@ -11,7 +11,7 @@ use std::sync::Arc;
 use semver::Version;
 
 pub(super) use compile::{Compiler, check_results};
-pub(super) use evaluate::{Exhausted, Machine, Verdict};
+pub(super) use evaluate::{Machine, Verdict};
 pub(super) use value::Value;
 
 /// A compiled rule.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+use super::evaluate::Exhausted;
 use super::*;
 use crate::flags::bucketing::Bucketing;
 use crate::flags::context::EvaluationContext;
@@ -356,13 +357,12 @@ proptest! {
 
     #[test]
     fn every_rule_is_refused_or_has_a_result(rule in any_json(), a in any_json(), b in any_json()) {
-        if let Ok((compiled, _)) = Compiler::new(&BTreeMap::new()).rule(&rule, "") {
-            if let Ok(context) = EvaluationContext::from_json(json!({"a": a, "b": b, "targetingKey": "k"})) {
-                for bucketing in [Bucketing::V1, Bucketing::V2, Bucketing::V3] {
-                    let subject = context.subject();
-                    let machine = Machine::new(&subject, "flag", bucketing, NOW);
-                    let _: Result<Verdict<'_>, Exhausted> = machine.run(&compiled);
-                }
+        let context = EvaluationContext::from_json(json!({"a": a, "b": b, "targetingKey": "k"}));
+        if let (Ok((compiled, _)), Ok(context)) = (Compiler::new(&BTreeMap::new()).rule(&rule, ""), context) {
+            for bucketing in [Bucketing::V1, Bucketing::V2, Bucketing::V3] {
+                let subject = context.subject();
+                let machine = Machine::new(&subject, "flag", bucketing, NOW);
+                let _: Result<Verdict<'_>, Exhausted> = machine.run(&compiled);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::value::Value;
 
 /// How two versions are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
+pub(in crate::flags) enum Relation {
     Equal,
     NotEqual,
     Less,

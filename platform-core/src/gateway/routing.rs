@@ -265,5 +265,5 @@ pub(super) fn claims(route: &Route) -> Result<Vec<String>> {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
+#[path = "routing_tests.rs"]
 mod tests;
