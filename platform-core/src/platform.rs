@@ -10,6 +10,10 @@ use parking_lot::Mutex;
 #[cfg(feature = "audit")]
 use crate::audit::{Audit, AuditConfig};
 use crate::backbone::{Backbone, Parts};
+#[cfg(feature = "flags")]
+use crate::flags::Flags;
+#[cfg(feature = "gateway")]
+use crate::gateway::{Gateway, OwnLimits};
 use crate::kernel::{BoxFuture, Result};
 use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
@@ -59,6 +63,10 @@ struct Inner {
     transactions: Transactions,
     #[cfg(feature = "audit")]
     audit: Audit,
+    #[cfg(feature = "flags")]
+    flags: Flags,
+    #[cfg(feature = "gateway")]
+    gateway: Gateway,
     applications: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -69,6 +77,8 @@ pub struct Builder {
     ledger: LedgerConfig,
     #[cfg(feature = "audit")]
     audit: AuditConfig,
+    #[cfg(feature = "gateway")]
+    own_limits: OwnLimits,
     applications: Vec<Box<dyn Application>>,
 }
 
@@ -81,6 +91,8 @@ impl Platform {
             ledger: LedgerConfig::default(),
             #[cfg(feature = "audit")]
             audit: AuditConfig::default(),
+            #[cfg(feature = "gateway")]
+            own_limits: OwnLimits::default(),
             applications: Vec::new(),
         }
     }
@@ -116,6 +128,18 @@ impl Platform {
         &self.0.audit
     }
 
+    /// Feature flags.
+    #[cfg(feature = "flags")]
+    pub fn flags(&self) -> &Flags {
+        &self.0.flags
+    }
+
+    /// Routes, and the policy of requests.
+    #[cfg(feature = "gateway")]
+    pub fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
     /// The facade of an application's domain, if it was added.
     pub fn domain<D: Domain>(&self) -> Option<Arc<D::Facade>> {
         let facade = self.0.applications.lock().get(&TypeId::of::<D>()).cloned()?;
@@ -147,6 +171,14 @@ impl Builder {
         self
     }
 
+    /// Limits the platform's own endpoints.
+    #[cfg(feature = "gateway")]
+    #[must_use]
+    pub fn own_limits(mut self, limits: OwnLimits) -> Builder {
+        self.own_limits = limits;
+        self
+    }
+
     /// Opens all stores and builds all domains. Nothing runs before [`Platform::start`].
     ///
     /// # Errors
@@ -161,12 +193,24 @@ impl Builder {
         let audit = Audit::open(backbone.backends(), self.audit).await?;
         #[cfg(feature = "audit")]
         backbone.add(audit.database(), audit.parts())?;
+        #[cfg(feature = "flags")]
+        let flags = Flags::open(backbone.backends()).await?;
+        #[cfg(feature = "flags")]
+        backbone.add(flags.database(), flags.parts())?;
+        #[cfg(feature = "gateway")]
+        let gateway = Gateway::open(backbone.backends(), &flags, self.own_limits).await?;
+        #[cfg(feature = "gateway")]
+        backbone.add(gateway.database(), gateway.parts())?;
         let platform = Platform(Arc::new(Inner {
             backbone,
             #[cfg(feature = "transactions")]
             transactions,
             #[cfg(feature = "audit")]
             audit,
+            #[cfg(feature = "flags")]
+            flags,
+            #[cfg(feature = "gateway")]
+            gateway,
             applications: Mutex::default(),
         }));
         for application in self.applications {
