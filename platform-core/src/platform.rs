@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 
 #[cfg(feature = "audit")]
 use crate::audit::{Audit, AuditConfig};
+#[cfg(feature = "auth")]
+use crate::auth::{Auth, AuthConfig};
 use crate::backbone::{Backbone, Parts};
 #[cfg(feature = "flags")]
 use crate::flags::Flags;
@@ -19,6 +21,8 @@ use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
 #[cfg(feature = "transactions")]
 use crate::transactions::{LedgerConfig, Transactions};
+#[cfg(feature = "users")]
+use crate::users::Users;
 
 /// A domain of an application: a store of its own, and the same promises that ours have.
 pub trait Domain: Send + Sync + 'static {
@@ -59,6 +63,10 @@ pub struct Platform(Arc<Inner>);
 
 struct Inner {
     backbone: Backbone,
+    #[cfg(feature = "users")]
+    users: Users,
+    #[cfg(feature = "auth")]
+    auth: Auth,
     #[cfg(feature = "transactions")]
     transactions: Transactions,
     #[cfg(feature = "audit")]
@@ -73,6 +81,8 @@ struct Inner {
 /// Collects what a platform is made of.
 pub struct Builder {
     backends: Backends,
+    #[cfg(feature = "auth")]
+    auth: AuthConfig,
     #[cfg(feature = "transactions")]
     ledger: LedgerConfig,
     #[cfg(feature = "audit")]
@@ -87,6 +97,8 @@ impl Platform {
     pub fn builder(backends: Backends) -> Builder {
         Builder {
             backends,
+            #[cfg(feature = "auth")]
+            auth: AuthConfig::default(),
             #[cfg(feature = "transactions")]
             ledger: LedgerConfig::default(),
             #[cfg(feature = "audit")]
@@ -114,6 +126,18 @@ impl Platform {
     /// The ports.
     pub fn backends(&self) -> &Backends {
         self.0.backbone.backends()
+    }
+
+    /// Profiles, roles and permissions.
+    #[cfg(feature = "users")]
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// Accounts, sessions and tokens.
+    #[cfg(feature = "auth")]
+    pub fn auth(&self) -> &Auth {
+        &self.0.auth
     }
 
     /// Money movement.
@@ -155,6 +179,14 @@ impl Builder {
         self
     }
 
+    /// Configures sign-in.
+    #[cfg(feature = "auth")]
+    #[must_use]
+    pub fn auth(mut self, config: AuthConfig) -> Builder {
+        self.auth = config;
+        self
+    }
+
     /// Configures the ledger.
     #[cfg(feature = "transactions")]
     #[must_use]
@@ -185,6 +217,14 @@ impl Builder {
     /// What opening a store returns; `backbone.duplicate_name`.
     pub async fn build(self) -> Result<Platform> {
         let backbone = Backbone::new(self.backends);
+        #[cfg(feature = "users")]
+        let users = Users::open(backbone.backends()).await?;
+        #[cfg(feature = "users")]
+        backbone.add(users.database(), users.parts())?;
+        #[cfg(feature = "auth")]
+        let auth = Auth::open(backbone.backends(), &users, self.auth).await?;
+        #[cfg(feature = "auth")]
+        backbone.add(auth.database(), auth.parts())?;
         #[cfg(feature = "transactions")]
         let transactions = Transactions::open(backbone.backends(), self.ledger).await?;
         #[cfg(feature = "transactions")]
@@ -203,6 +243,10 @@ impl Builder {
         backbone.add(gateway.database(), gateway.parts())?;
         let platform = Platform(Arc::new(Inner {
             backbone,
+            #[cfg(feature = "users")]
+            users,
+            #[cfg(feature = "auth")]
+            auth,
             #[cfg(feature = "transactions")]
             transactions,
             #[cfg(feature = "audit")]
