@@ -4,8 +4,10 @@
 //! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
+//! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
 //! - [`load_key`]: the key-encryption key, which lies outside the data folder.
 
+mod backup;
 mod folder;
 mod group;
 mod key_file;
@@ -14,6 +16,7 @@ mod runtime;
 mod sqlite;
 mod stores;
 
+pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use open::open_backends;
 pub use runtime::SystemRuntime;

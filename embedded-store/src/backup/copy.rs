@@ -1,0 +1,214 @@
+//! Taking the copy.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use platform_core::kernel::{Error, Result, Timestamp};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::manifest::{Manifest, files_below};
+use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, LOCK, failed};
+use crate::folder::sync_folder;
+
+/// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Pages copied between two looks at whether the disk keeps up.
+const PAGES: i32 = 4096;
+/// How often a folder of files that come and go is copied anew.
+const ATTEMPTS: u32 = 20;
+
+/// Copies the data folder `data` into the new folder `into`. A server may hold `data` meanwhile.
+///
+/// # Errors
+/// `backup.exists` when `into` is there already; `backup.no_data` when `data` holds nothing;
+/// `backup.failed`, with what could not be read or written.
+pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
+    if into.exists() {
+        return Err(Error::already_exists("backup.exists", "the backup would overwrite something")
+            .with("path", into.display()));
+    }
+    let stores = stores_of(data)?;
+    let partial = beside(into, "partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)
+            .map_err(|error| failed("an unfinished backup is in the way", &partial, error))?;
+    }
+    make(&partial)?;
+    make(&partial.join(DATA_FOLDER))?;
+    make(&partial.join(KEYS_FOLDER))?;
+    let pinned = pin(data, &stores, &partial)?;
+    for store in pinned {
+        copy_store(&store, &partial)?;
+    }
+    let manifest = Manifest::of(&partial, now)?;
+    manifest.write(&partial)?;
+    sync_tree(&partial)?;
+    fs::rename(&partial, into).map_err(|error| failed("the backup cannot be named", into, error))?;
+    sync_folder(parent_of(into)).map_err(|error| failed("the backup cannot be synced", into, error))?;
+    Ok(manifest)
+}
+
+/// A database of which this moment is kept.
+struct Pinned {
+    name: String,
+    reader: Connection,
+}
+
+/// The cut: while no store can be written, begins to read each, and copies what is no database.
+fn pin(data: &Path, stores: &[String], partial: &Path) -> Result<Vec<Pinned>> {
+    let begin = Instant::now();
+    let mut held = Vec::new();
+    for name in stores {
+        held.push(hold(&data.join(name))?);
+    }
+    let mut pinned = Vec::new();
+    for name in stores {
+        pinned.push(Pinned { name: name.clone(), reader: begin_reading(&data.join(name))? });
+    }
+    copy_others(data, &partial.join(DATA_FOLDER))?;
+    drop(held);
+    tracing::info!(held_us = begin.elapsed().as_micros() as u64, stores = stores.len(), "the cut was made");
+    Ok(pinned)
+}
+
+/// The names of the databases.
+fn stores_of(data: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let entries =
+        fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| failed("the data folder cannot be read", data, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".db") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    if names.is_empty() {
+        return Err(
+            Error::not_found("backup.no_data", "the folder holds no data").with("path", data.display())
+        );
+    }
+    Ok(names)
+}
+
+/// Takes the write lock of a database: its writer waits.
+fn hold(path: &Path) -> Result<Connection> {
+    let cannot = |error: rusqlite::Error| failed("a database cannot be held", path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(cannot)?;
+    Ok(connection)
+}
+
+/// Begins a reading transaction: from now on this connection sees this moment.
+fn begin_reading(path: &Path) -> Result<Connection> {
+    let cannot = |error: rusqlite::Error| failed("a database cannot be read", path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
+    connection.execute_batch("BEGIN").map_err(cannot)?;
+    connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .map_err(cannot)?;
+    Ok(connection)
+}
+
+fn copy_store(store: &Pinned, partial: &Path) -> Result<()> {
+    let folder = if store.name == KEYS { KEYS_FOLDER } else { DATA_FOLDER };
+    let path = partial.join(folder).join(&store.name);
+    let cannot = |error: rusqlite::Error| failed("a database cannot be copied", &path, error);
+    let mut target = Connection::open(&path).map_err(cannot)?;
+    {
+        let copying = Backup::new(&store.reader, &mut target).map_err(cannot)?;
+        while copying.step(PAGES).map_err(cannot)? != StepResult::Done {}
+    }
+    // One file without a log beside it.
+    target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(cannot)?;
+    let verdict: String = target.query_row("PRAGMA quick_check", [], |row| row.get(0)).map_err(cannot)?;
+    if verdict != "ok" {
+        return Err(Error::data_loss("backup.damaged", "a database is damaged")
+            .with("store", &store.name)
+            .with("verdict", verdict));
+    }
+    Ok(())
+}
+
+/// Copies what is no database: the folders of the log and of stores on another engine. Their files are
+/// written once, except for journals, which only grow: journals first, so that nothing can have left them
+/// without being in what is copied afterwards.
+fn copy_others(data: &Path, into: &Path) -> Result<()> {
+    for attempt in 1.. {
+        match try_copy_others(data, into) {
+            Ok(()) => return Ok(()),
+            // A file was merged away in the meantime.
+            Err(error) if attempt < ATTEMPTS && error.kind() == ErrorKind::NotFound => {
+                for entry in fs::read_dir(into)
+                    .map_err(|error| failed("a folder cannot be read", into, error))?
+                    .flatten()
+                {
+                    fs::remove_dir_all(entry.path())
+                        .map_err(|error| failed("a folder cannot be removed", into, error))?;
+                }
+            }
+            Err(error) => return Err(failed("a file cannot be copied", data, error)),
+        }
+    }
+    Ok(())
+}
+
+fn try_copy_others(data: &Path, into: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let from = entry.path();
+        let mut files = files_below(&from).map_err(|_| ErrorKind::NotFound)?;
+        let is_journal = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "jnl");
+        files.sort_by_key(|path| !is_journal(path));
+        for file in files.iter().filter(|file| file.file_name().is_none_or(|name| name != LOCK)) {
+            let to = into.join(entry.file_name()).join(file);
+            fs::create_dir_all(parent_of(&to))?;
+            fs::copy(from.join(file), &to)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn make(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed("a folder cannot be made", folder, error))
+}
+
+/// Makes every file and name below a folder durable.
+pub(super) fn sync_tree(folder: &Path) -> Result<()> {
+    for path in files_below(folder)? {
+        let path = folder.join(path);
+        let synced = fs::File::open(&path)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| sync_folder(parent_of(&path)));
+        synced.map_err(|error| failed("a file cannot be synced", &path, error))?;
+    }
+    sync_folder(folder).map_err(|error| failed("a folder cannot be synced", folder, error))
+}
+
+pub(super) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A sibling with another ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
+}
