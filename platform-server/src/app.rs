@@ -121,9 +121,11 @@ impl App {
         let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
         let mut limited = None;
-        let mut principal = None;
+        let mut context = Context::anonymous(info.correlation_id.clone());
+        context.client = info.client.clone();
         let result = async {
-            let principal = principal.insert(server.admit(route.access(), request.headers(), info).await?);
+            server.admit(route.access(), request.headers(), info, &mut context).await?;
+            let principal = &context.principal;
             if let Some(limit) = route.limit() {
                 let (state, verdict) = server.limit(route.name().as_str(), limit, principal, info);
                 limited = Some(state);
@@ -147,11 +149,6 @@ impl App {
                 response
             }
             Err(error) => {
-                let mut context = Context::anonymous(info.correlation_id.clone());
-                context.client = info.client.clone();
-                if let Some(principal) = principal {
-                    context.principal = principal;
-                }
                 server.record_denied(&context, "gateway.forward", route.name().as_str(), &error);
                 rest::render_problem(error, info, label).map(ServerBody::full)
             }

@@ -16,7 +16,8 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl Server {
-    /// Who is asking, if they may. A token is looked at only where it decides something.
+    /// Finds out who is asking, and whether they may. A token is looked at only where it decides
+    /// something. The principal is set also when it is refused, so that the refusal has a name.
     ///
     /// # Errors
     /// `auth.…` as [`Context::require`] and `Auth::authenticate`.
@@ -25,18 +26,19 @@ impl Server {
         access: &Access,
         headers: &HeaderMap,
         info: &RequestInfo,
-    ) -> Result<Principal> {
+        context: &mut Context,
+    ) -> Result<()> {
         if *access == Access::Open {
-            return Ok(Context::anonymous(info.correlation_id.clone()).principal);
+            return Ok(());
         }
         let Some(token) = rest::bearer(headers)? else {
             return Err(Error::unauthenticated("auth.not_signed_in", "sign in first"));
         };
-        let principal = self.authenticate(&token, info).await?;
-        if let Access::Permission(permission) = access {
-            Context::new(principal.clone(), info.correlation_id.clone()).require(permission)?;
+        context.principal = self.authenticate(&token, info).await?;
+        match access {
+            Access::Permission(permission) => context.require(permission),
+            _ => Ok(()),
         }
-        Ok(principal)
     }
 
     /// Takes one from a limit; `name` keeps the limits of different routes apart.

@@ -61,6 +61,7 @@ pub struct Occurrence {
     pub count: Option<u64>,
     /// The data of the event: personal data only sealed under the person's key.
     #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub data: Value,
 }
 

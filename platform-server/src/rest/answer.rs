@@ -128,7 +128,7 @@ async fn attempt(
     context: &mut Context,
     info: &RequestInfo,
 ) -> Result<Response<Bytes>> {
-    context.principal = server.admit(&endpoint.access, &parts.headers, info).await?;
+    server.admit(&endpoint.access, &parts.headers, info, context).await?;
     headers::fill(context, endpoint, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
     let path = path?;

@@ -41,6 +41,7 @@
 //! context; `X-Change-Reason` is always read. Access is checked here *and* in the facade.
 
 mod answer;
+mod audit;
 mod call;
 mod endpoint;
 mod extract;
@@ -69,5 +70,6 @@ pub use reply::{Accepted, Created, Json, NoContent, Raw, Reply, Text};
 pub fn table() -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     endpoints.extend(system::endpoints());
+    endpoints.extend(audit::endpoints());
     endpoints
 }

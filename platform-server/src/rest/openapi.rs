@@ -74,12 +74,9 @@ impl Operation {
     /// A schema, by reference when it has a name of its own.
     fn schema<T: ToSchema>(&mut self) -> Value {
         let schema = value_of(&T::schema());
-        let is_named = schema.get("type").and_then(Value::as_str) == Some("object")
-            || schema.get("oneOf").is_some()
-            || schema.get("enum").is_some()
-            || schema.get("allOf").is_some();
+        let is_named = ["properties", "oneOf", "allOf"].iter().any(|word| schema.get(word).is_some());
         self.register::<T>();
-        if is_named && schema.get("properties").is_some() || schema.get("oneOf").is_some() {
+        if is_named {
             let name = name_of::<T>();
             self.schemas.push((name.clone(), schema));
             json!({"$ref": format!("#/components/schemas/{name}")})
