@@ -1,19 +1,31 @@
 //! Starts and stops everything that runs beside the requests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use super::generation::{self, Generations};
+use super::lane::{Lane, Progress};
+use super::relay::Relay;
 use super::task::Stopper;
-use super::{Handler, Parts, Task};
-use crate::kernel::{Error, Result};
+use super::{Handler, Kind, Order, Parts, Task, Topics, sweeper};
+use crate::kernel::{Error, Position, Result};
+use crate::ports::log::Topic;
+use crate::ports::store::Store;
 use crate::ports::{Backends, Database};
+
+/// Partitions of a topic unless the builder says otherwise: handlers of four keys side by side.
+pub const PARTITIONS: u16 = 4;
 
 /// Runs the handlers and the workers of all domains.
 pub struct Backbone {
-    backends: Backends,
+    pub(super) backends: Backends,
+    partitions: u16,
     members: Mutex<Members>,
-    running: tokio::sync::Mutex<Option<Stopper>>,
+    running: tokio::sync::Mutex<Option<Running>>,
+    pub(super) watched: Mutex<Watched>,
 }
 
 #[derive(Default)]
@@ -23,10 +35,37 @@ struct Members {
     tasks: Vec<Task>,
 }
 
+struct Running {
+    stopper: Stopper,
+    /// Of each handler, per generation.
+    lanes: Vec<(&'static str, u64, Stopper)>,
+}
+
+/// What [`Backbone::settled`] waits for.
+#[derive(Default, Clone)]
+pub(super) struct Watched {
+    pub(super) relays: Vec<(Arc<dyn Store>, watch::Receiver<Position>)>,
+    /// Handler, generation, and how far it is in each partition.
+    pub(super) lanes: Vec<(&'static str, u64, Vec<Arc<Progress>>)>,
+}
+
 impl Backbone {
-    /// Nothing runs yet.
+    /// Nothing runs yet. Topics have [`PARTITIONS`] partitions.
     pub fn new(backends: Backends) -> Backbone {
-        Backbone { backends, members: Mutex::default(), running: tokio::sync::Mutex::default() }
+        Backbone {
+            backends,
+            partitions: PARTITIONS,
+            members: Mutex::default(),
+            running: tokio::sync::Mutex::default(),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// The same with another number of partitions: 1 to 256, fixed from the first start on.
+    #[must_use]
+    pub fn with_partitions(mut self, partitions: u16) -> Backbone {
+        self.partitions = partitions;
+        self
     }
 
     /// The ports.
@@ -54,30 +93,148 @@ impl Backbone {
         Ok(())
     }
 
-    /// Starts everything.
+    /// Starts everything: relays, handlers, workers.
     ///
     /// # Errors
-    /// `backbone.running` when it was started already.
+    /// `backbone.running` when it was started already; what the log or a store returns.
     pub async fn start(&self) -> Result<()> {
         let mut running = self.running.lock().await;
         if running.is_some() {
             return Err(Error::conflict("backbone.running", "it was started already"));
         }
-        let stopper = Stopper::new();
-        let tasks = self.members.lock().tasks.clone();
-        for task in tasks {
-            task.start(&*self.backends.runtime, stopper.shutdown());
+        let (databases, handlers, tasks) = {
+            let members = self.members.lock();
+            (members.databases.clone(), members.handlers.clone(), members.tasks.clone())
+        };
+        for topic in self.topics(&databases, &handlers) {
+            self.backends.log.declare(&Topic::new(topic, self.partitions)).await?;
         }
-        *running = Some(stopper);
+        let mut started = Running { stopper: Stopper::new(), lanes: Vec::new() };
+        for handler in &handlers {
+            let generations = self.generations(&**handler).await?;
+            started.lanes.push(self.start_lanes(handler, generations.live)?);
+        }
+        for database in &databases {
+            self.start_relay(database, &started.stopper);
+        }
+        for task in tasks {
+            task.start(&*self.backends.runtime, started.stopper.shutdown());
+        }
+        let sweep = sweeper::run(self.backends.clone(), databases, started.stopper.shutdown());
+        self.backends.runtime.spawn("backbone.sweeper", Box::pin(sweep));
+        *running = Some(started);
         Ok(())
     }
 
     /// Asks everything to end, and waits until it has. It may be started again.
     pub async fn stop(&self) {
-        if let Some(stopper) = self.running.lock().await.take() {
-            stopper.stop().await;
+        let Some(running) = self.running.lock().await.take() else { return };
+        *self.watched.lock() = Watched::default();
+        // Handlers first, so that what they publish at the end still finds its relay.
+        for (.., lanes) in running.lanes {
+            lanes.stop().await;
+        }
+        running.stopper.stop().await;
+    }
+
+    pub(super) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
+        self.members.lock().handlers.clone()
+    }
+
+    pub(super) fn handler(&self, name: &str) -> Option<Arc<dyn Handler>> {
+        self.members.lock().handlers.iter().find(|handler| handler.name() == name).cloned()
+    }
+
+    /// The stores whose events a handler is given.
+    pub(super) fn stores_of(&self, handler: &dyn Handler) -> Vec<String> {
+        match handler.topics() {
+            Topics::Of(stores) => stores.iter().map(|store| (*store).to_owned()).collect(),
+            Topics::All => {
+                let members = self.members.lock();
+                let names = members.databases.iter().map(|database| database.store.name().to_owned());
+                names.filter(|name| name != handler.database().store.name()).collect()
+            }
         }
     }
+
+    /// Stores of other nodes, and of domains that are not part of this build, are declared too: the
+    /// handlers wait for them.
+    fn topics(&self, databases: &[Database], handlers: &[Arc<dyn Handler>]) -> BTreeSet<String> {
+        let own = databases.iter().map(|database| database.store.name().to_owned());
+        own.chain(handlers.iter().flat_map(|handler| self.stores_of(&**handler))).collect()
+    }
+
+    fn start_relay(&self, database: &Database, stopper: &Stopper) {
+        let relayed = watch::Sender::new(0);
+        self.watched.lock().relays.push((Arc::clone(&database.store), relayed.subscribe()));
+        let relay = Relay { backends: self.backends.clone(), store: Arc::clone(&database.store), relayed };
+        self.backends.runtime.spawn("backbone.relay", Box::pin(relay.run(stopper.shutdown())));
+    }
+
+    fn start_lanes(
+        &self,
+        handler: &Arc<dyn Handler>,
+        generation: u64,
+    ) -> Result<(&'static str, u64, Stopper)> {
+        let stopper = Stopper::new();
+        let mut progress = Vec::new();
+        for store in self.stores_of(&**handler) {
+            // The log decides: the topic may have been declared with another number.
+            for partition in 0..self.backends.log.ends(&store)?.len() {
+                let (next, retrying) = (watch::Sender::new(0), watch::Sender::new(0));
+                let (store, partition) = (store.clone(), partition as u16);
+                progress.push(Arc::new(Progress { store, partition, next, retrying }));
+            }
+        }
+        let lanes = match handler.order() {
+            _ if progress.is_empty() => Vec::new(),
+            Order::One => vec![progress.clone()],
+            Order::PerKey => progress.iter().map(|one| vec![Arc::clone(one)]).collect(),
+        };
+        for progress in lanes {
+            let (backends, handler) = (self.backends.clone(), Arc::clone(handler));
+            let lane = Lane { backends, handler, generation, progress };
+            self.backends.runtime.spawn("backbone.handler", Box::pin(lane.run(stopper.shutdown())));
+        }
+        self.watched.lock().lanes.push((handler.name(), generation, progress));
+        Ok((handler.name(), generation, stopper))
+    }
+
+    async fn generations(&self, handler: &dyn Handler) -> Result<Generations> {
+        match handler.kind() {
+            Kind::Reactor => Ok(Generations::default()),
+            Kind::Projection => Ok(generation::read(handler.database(), handler.name()).await?.1),
+        }
+    }
+
+    /// Starts the lanes of another generation of a projection.
+    ///
+    /// # Errors
+    /// `backbone.not_running`.
+    pub(super) async fn start_generation(&self, handler: &Arc<dyn Handler>, generation: u64) -> Result<()> {
+        let mut running = self.running.lock().await;
+        let running = running.as_mut().ok_or_else(not_running)?;
+        let lanes = self.start_lanes(handler, generation)?;
+        running.lanes.push(lanes);
+        Ok(())
+    }
+
+    /// Stops the lanes of a generation, and waits until they have ended.
+    pub(super) async fn stop_generation(&self, handler: &str, generation: u64) {
+        let is_meant = |name: &str, of: u64| name == handler && of == generation;
+        self.watched.lock().lanes.retain(|(name, of, _)| !is_meant(name, *of));
+        let found = match self.running.lock().await.as_mut() {
+            None => Vec::new(),
+            Some(running) => running.lanes.extract_if(.., |(name, of, _)| is_meant(name, *of)).collect(),
+        };
+        for (.., lanes) in found {
+            lanes.stop().await;
+        }
+    }
+}
+
+pub(super) fn not_running() -> Error {
+    Error::unavailable("backbone.not_running", "the platform was not started, or was stopped")
 }
 
 fn duplicate(name: &str) -> Error {

@@ -6,13 +6,27 @@
 //! - [`Parts`]: what a domain contributes.
 //! - [`Backbone`]: runs all of it.
 
+pub mod dead_letters;
+mod effect;
 mod engine;
+mod generation;
 mod handler;
+mod lane;
+mod letters;
+mod mark;
 mod parts;
+mod rebuild;
+mod relay;
+mod retry;
+mod settle;
+mod sweeper;
 mod task;
 
-pub use engine::Backbone;
+pub use dead_letters::{DeadLetters, Redriven};
+pub use engine::{Backbone, PARTITIONS};
+pub use generation::live_generation;
 pub use handler::{Handler, Kind, Order, Topics};
+pub use letters::{DeadLetter, LetterState};
 pub use parts::Parts;
 #[cfg(test)]
 pub(crate) use task::Stopper;

@@ -98,29 +98,61 @@ impl SimRuntime {
         self.block_on(sleep);
     }
 
+    /// Drops all tasks where they stand, as a crash does. What they held is free again.
+    pub fn crash(&self) {
+        let (tasks, sleepers) = {
+            let mut state = self.0.state.lock();
+            state.ready.clear();
+            (std::mem::take(&mut state.tasks), std::mem::take(&mut state.sleepers))
+        };
+        // Dropped without the lock: what a task drops may wake others.
+        drop((tasks, sleepers));
+        self.0.state.lock().ready.clear();
+    }
+
+    /// As [`SimRuntime::block_on`], but only for so many steps of tasks: then it gives up, with `None`.
+    pub fn run_steps<T>(&self, steps: u64, future: impl Future<Output = T>) -> Option<T> {
+        let mut left = steps;
+        self.run(future, &mut || {
+            left = left.saturating_sub(1);
+            left > 0
+        })
+    }
+
     /// Runs the future, and all tasks besides, until it ends.
     ///
     /// # Panics
     /// When nothing can go on any more: a deadlock of the code under test.
     #[allow(clippy::panic)]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        match self.run(future, &mut || true) {
+            Some(value) => value,
+            None => panic!("deadlock: no task can go on and nobody sleeps"),
+        }
+    }
+
+    /// Runs until the future ends, `go_on` says no, or nothing can go on.
+    fn run<T>(&self, future: impl Future<Output = T>, go_on: &mut dyn FnMut() -> bool) -> Option<T> {
         let mut future = std::pin::pin!(future);
         self.0.state.lock().ready.push(MAIN);
-        loop {
+        while go_on() {
             let Some(task) = self.0.pick() else {
-                assert!(self.0.wake_next_sleeper(), "deadlock: no task can go on and nobody sleeps");
+                if !self.0.wake_next_sleeper() {
+                    return None;
+                }
                 continue;
             };
             let waker = Waker::from(Arc::new(TaskWaker { task, world: Arc::downgrade(&self.0) }));
             let mut context = Context::from_waker(&waker);
             if task == MAIN {
                 if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                    return value;
+                    return Some(value);
                 }
             } else {
                 self.0.poll_task(task, &mut context);
             }
         }
+        None
     }
 }
 

@@ -31,6 +31,8 @@ pub use scan::{IndexRange, ScanPage};
 pub use schema::{BodyKind, Collection, Index, Reindex, Schema};
 pub use work::Work;
 
+pub(crate) use schema::{IDEMPOTENCY, INBOX};
+
 use tokio::sync::watch;
 
 use crate::kernel::{BoxFuture, EventPosition, Position, Result};

@@ -50,11 +50,19 @@ impl Work {
     }
 
     /// What is published from now on is caused by this event: its request, and its id as the cause.
+    /// The id also becomes the context's idempotency key: a command of another domain that is called
+    /// with this context happens once per event.
     pub fn caused_by(&mut self, event: &Event) {
         let mut context = Context::clone(&self.context);
         context.correlation_id = event.correlation_id.clone();
         context.causation_id = Some(event.id);
+        context.idempotency_key = event.id.to_string().parse().ok();
         self.context = Arc::new(context);
+    }
+
+    pub(crate) fn in_generation(mut self, generation: u64) -> Work {
+        self.generation = generation;
+        self
     }
 
     /// For a projection: the generation that is written, the first part of all its ids.

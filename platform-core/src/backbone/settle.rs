@@ -1,0 +1,85 @@
+//! Waiting until everything that happened so far was heard by everybody.
+
+use std::collections::BTreeMap;
+
+use super::Backbone;
+use super::engine::{Watched, not_running};
+use super::lane::Progress;
+use crate::kernel::Result;
+
+/// An event causes another, that a third ..., at most this deep. Waiting for more would never end in
+/// a platform that is always busy.
+const DEPTH: usize = 16;
+
+/// The next offset of every partition, per store.
+type Ends = BTreeMap<String, Vec<(u64, u64)>>;
+
+impl Backbone {
+    /// Waits until every handler has seen every event published so far, and those that these caused
+    /// (16 deep at most). An event that fails is waited for until it is handled or given up.
+    ///
+    /// # Errors
+    /// `backbone.not_running` when nothing runs, or it is stopped meanwhile; what the log returns.
+    pub async fn settled(&self) -> Result<()> {
+        let mut before = Ends::new();
+        for _ in 0..DEPTH {
+            let watched = self.watched.lock().clone();
+            if watched.relays.is_empty() {
+                return Err(not_running());
+            }
+            relayed(&watched).await?;
+            let ends = self.ends(&watched).await?;
+            if ends == before {
+                break;
+            }
+            for (_, _, lanes) in &watched.lanes {
+                for progress in lanes {
+                    self.caught_up(progress, &ends).await?;
+                }
+            }
+            before = ends;
+        }
+        Ok(())
+    }
+
+    /// Waits until the lanes of one generation have seen what is in the log now.
+    pub(super) async fn generation_caught_up(&self, handler: &str, generation: u64) -> Result<()> {
+        let watched = self.watched.lock().clone();
+        let ends = self.ends(&watched).await?;
+        let lanes = watched.lanes.iter().find(|(name, of, _)| *name == handler && *of == generation);
+        let (_, _, lanes) = lanes.ok_or_else(not_running)?;
+        for progress in lanes {
+            self.caught_up(progress, &ends).await?;
+        }
+        Ok(())
+    }
+
+    async fn ends(&self, watched: &Watched) -> Result<Ends> {
+        let mut ends = Ends::new();
+        for progress in watched.lanes.iter().flat_map(|(_, _, lanes)| lanes) {
+            if !ends.contains_key(&progress.store) {
+                ends.insert(progress.store.clone(), self.backends.log.bounds(&progress.store).await?);
+            }
+        }
+        Ok(ends)
+    }
+
+    async fn caught_up(&self, progress: &Progress, ends: &Ends) -> Result<()> {
+        let of_store = ends.get(&progress.store);
+        let end = of_store.and_then(|ends| ends.get(usize::from(progress.partition))).map_or(0, |end| end.1);
+        let mut next = progress.next.subscribe();
+        next.wait_for(|next| *next >= end).await.map_err(|_| not_running())?;
+        let mut retrying = progress.retrying.subscribe();
+        retrying.wait_for(|keys| *keys == 0).await.map_err(|_| not_running())?;
+        Ok(())
+    }
+}
+
+/// Waits until the events of all commits so far are in the log.
+async fn relayed(watched: &Watched) -> Result<()> {
+    for (store, relayed) in &watched.relays {
+        let committed = *store.committed().borrow();
+        relayed.clone().wait_for(|upto| *upto >= committed).await.map_err(|_| not_running())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The event backbone under simulation: virtual time, chosen scheduling, crashes, failing ports.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod faults;
+mod properties;
+mod scenarios;
+mod world;
