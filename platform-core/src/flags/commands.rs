@@ -24,6 +24,8 @@ const SETTINGS_BYTES: usize = 1024 * 1024;
 impl Flags {
     /// Sets a flag's definition, in flagd's format (permission `flags:write`). `revision` is what the caller
     /// has read (`If-Match`). Effective at once. The definition that is in force already changes nothing.
+    /// What [`Flags::get`] shows may be sent back: its `key` has to be this one, its `revision` counts like
+    /// an `If-Match`.
     ///
     /// # Errors
     /// `flags.invalid_definition` with the JSON pointer of the place, `flags.stale_revision`,
@@ -36,7 +38,10 @@ impl Flags {
         definition: &Json,
     ) -> Result<Flag> {
         ctx.require(&FLAGS_WRITE)?;
-        let parsed = Definition::parse(definition).map_err(error::invalid_definition)?;
+        let (definition, shown_revision) =
+            without_identity(key, definition).map_err(error::invalid_definition)?;
+        let revision = revision.or(shown_revision);
+        let parsed = Definition::parse(&definition).map_err(error::invalid_definition)?;
         let request = (key, revision, &parsed);
         let done = command(&self.db, ctx, "flags.put", &request, |work| async {
             let edit = Edit::begin(work, key, revision).await?;
@@ -216,6 +221,22 @@ impl Edit {
         let flag = shown(&head);
         work.reply(flag)
     }
+}
+
+/// A definition without the fields `key` and `revision`, which are not part of it, and the revision.
+fn without_identity(key: &FlagKey, json: &Json) -> Result<(Json, Option<u64>), Fault> {
+    let mut json = json.clone();
+    let Some(map) = json.as_object_mut() else { return Ok((json, None)) };
+    if map.remove("key").is_some_and(|named| named.as_str() != Some(key.as_str())) {
+        return Err(Fault::new("/key", "the key is another one than that of the path"));
+    }
+    let revision = match map.remove("revision") {
+        None => None,
+        Some(revision) => {
+            Some(revision.as_u64().ok_or_else(|| Fault::new("/revision", "a revision is a whole number"))?)
+        }
+    };
+    Ok((json, revision))
 }
 
 /// A flag as it is shown.

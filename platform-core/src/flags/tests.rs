@@ -144,6 +144,16 @@ fn stale_and_impossible_changes_are_refused() {
 }
 
 #[test]
+fn what_is_shown_may_be_sent_back() {
+    let world = World::new();
+    let mut shown = serde_json::to_value(world.put("f", &switch("on")).unwrap()).unwrap();
+    shown["defaultVariant"] = json!("off");
+    assert_eq!(world.put("f", &shown).unwrap().revision, 2);
+    assert_eq!(world.put("f", &shown).unwrap_err().code(), "flags.stale_revision");
+    assert_eq!(world.put("g", &shown).unwrap_err().context().next(), Some(("pointer", "/key")));
+}
+
+#[test]
 fn who_may_do_what() {
     let world = World::new();
     world.put("f", &switch("on")).unwrap();

@@ -45,8 +45,11 @@ mod audit;
 mod call;
 mod endpoint;
 mod extract;
+mod flags;
+mod gateway;
 mod headers;
 mod json;
+mod ofrep;
 mod openapi;
 mod problem;
 mod reply;
@@ -71,5 +74,8 @@ pub fn table() -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     endpoints.extend(system::endpoints());
     endpoints.extend(audit::endpoints());
+    endpoints.extend(flags::endpoints());
+    endpoints.extend(ofrep::endpoints());
+    endpoints.extend(gateway::endpoints());
     endpoints
 }
