@@ -8,6 +8,8 @@
 mod batch;
 mod command;
 mod conflict;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod document;
 mod idempotency;
 mod key;
