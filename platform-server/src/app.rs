@@ -10,13 +10,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
-use platform_core::gateway::{CompiledRoute, Headers, RequestHead, Resolution};
+use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
 use platform_core::kernel::{
     ClientInfo, Context, CorrelationId, Error, RawId, Timestamp, TraceParent, limits,
 };
 
 use crate::http_server::{OnEnd, ServerBody, Watch};
 use crate::metrics::{Metrics, RequestLabels};
+use crate::policy::write_limit;
 use crate::proxy::{Forward, Hop, client_address};
 use crate::rest::{self, Answered, Endpoint, REQUEST_ID, RequestInfo, Routes, TRACEPARENT};
 use crate::server::Server;
@@ -77,7 +78,7 @@ impl App {
         info: &RequestInfo,
         peer: &Peer,
     ) -> Response<ServerBody> {
-        let table = self.server.table.load();
+        let table = self.server.platform.gateway().table();
         let resolution = table.resolve(&head(&request));
         let (refusal, route) = match resolution {
             Resolution::Own => {
@@ -120,28 +121,22 @@ impl App {
         let label = Cow::Owned(format!("gateway:{}", route.name()));
         let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
-        let mut limited = None;
-        let mut context = Context::anonymous(info.correlation_id.clone());
-        context.client = info.client.clone();
-        let result = async {
-            server.admit(route.access(), request.headers(), info, &mut context).await?;
-            let principal = &context.principal;
-            if let Some(limit) = route.limit() {
-                let (state, verdict) = server.limit(route.name().as_str(), limit, principal, info);
-                limited = Some(state);
-                verdict?;
+        let decision = server.decide(Destination::Route(route), request.headers(), info).await;
+        let result = match decision.verdict {
+            Ok(()) => {
+                let gateway = server.platform.gateway();
+                let forward = Forward {
+                    route,
+                    target: gateway.pool(route, &decision.principal, info.client.address),
+                    principal: Some(&decision.principal),
+                    hop: self.hop(&request, info, peer),
+                    now: &|| server.now(),
+                    random: self.ids.number(),
+                };
+                server.proxy.forward(request, forward).await
             }
-            let forward = Forward {
-                route,
-                target: route.pool(None),
-                principal: Some(principal),
-                hop: self.hop(&request, info, peer),
-                now: &|| server.now(),
-                random: self.ids.number(),
-            };
-            server.proxy.forward(request, forward).await
-        }
-        .await;
+            Err(error) => Err(error),
+        };
         let mut response = match result {
             Ok(response) => {
                 let mut response = response.map(ServerBody::proxied);
@@ -149,13 +144,15 @@ impl App {
                 response
             }
             Err(error) => {
+                let mut context = Context::new(decision.principal, info.correlation_id.clone());
+                context.client = info.client.clone();
                 server.record_denied(&context, "gateway.forward", route.name().as_str(), &error);
                 rest::render_problem(error, info, label).map(ServerBody::full)
             }
         };
         write(response.headers_mut(), cors);
-        if let Some(limited) = limited {
-            limited.write(response.headers_mut());
+        if let Some(limit) = &decision.limit {
+            write_limit(response.headers_mut(), limit);
         }
         response
     }

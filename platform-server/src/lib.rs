@@ -1,12 +1,14 @@
 //! The server of the platform: one binary over `platform-core` and `embedded-store`.
 //!
-//! In reading order: [`cli`] is the command line, [`config`] its settings, [`telemetry`] the logs;
+//! In reading order: [`cli`] is the command line, [`config`] its settings, [`telemetry`] the logs,
+//! [`assemble`] the platform behind it all;
 //! [`http_server`] accepts connections and keeps their deadlines, [`app`] takes one
 //! request to its response, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
 //! to upstreams, [`server`] what they share, [`metrics`] what is
 //! counted.
 
 pub mod app;
+pub mod assemble;
 pub mod cli;
 pub mod config;
 pub mod http_server;

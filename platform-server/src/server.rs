@@ -1,20 +1,15 @@
 //! What every request shares.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use platform_core::Platform;
-use platform_core::gateway::RouteTable;
-use platform_core::kernel::{Context, Error, ErrorKind, Principal, Result, Secret, Timestamp};
-use platform_core::ports::limiter::Limiter;
+use platform_core::kernel::{Context, Error, ErrorKind, Timestamp};
 
 use crate::config::Network;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
-use crate::rest::RequestInfo;
 
 /// The state behind the endpoints and the routes.
 pub struct Server {
@@ -22,7 +17,6 @@ pub struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) proxy: Proxy,
     pub(crate) trusted_proxies: Vec<Network>,
-    pub(crate) table: ArcSwap<RouteTable>,
     is_draining: AtomicBool,
 }
 
@@ -34,19 +28,8 @@ impl Server {
             metrics: Metrics::default(),
             proxy: Proxy::default(),
             trusted_proxies,
-            table: ArcSwap::default(),
             is_draining: AtomicBool::new(false),
         }
-    }
-
-    /// The routes.
-    pub fn set_routes(&self, table: RouteTable) {
-        self.table.store(Arc::new(table));
-    }
-
-    /// Who holds this access token.
-    pub(crate) async fn authenticate(&self, _token: &Secret, _info: &RequestInfo) -> Result<Principal> {
-        Err(Error::unauthenticated("auth.invalid_token", "the access token is not valid"))
     }
 
     /// Writes a denial to the audit trail: who was refused what.
@@ -71,10 +54,6 @@ impl Server {
     /// Whether what this peer says of its clients is believed.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(peer))
-    }
-
-    pub(crate) fn limiter(&self) -> &dyn Limiter {
-        &*self.platform.backends().limiter
     }
 
     pub(crate) fn now(&self) -> Timestamp {

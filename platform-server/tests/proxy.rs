@@ -203,8 +203,8 @@ fn a_limit_answers_429_and_says_when_to_come_again() {
     let running = Running::with_routes(&[("r", with(route("/x", &[&upstream]), "limit", limit))]);
     let mut client = running.client();
     let first = client.send("GET", "/x", None).unwrap();
-    assert_eq!(first.header("ratelimit-policy"), Some("\"default\";q=2;w=60"));
-    assert_eq!(first.header("ratelimit"), Some("\"default\";r=1;t=30"));
+    assert_eq!(first.header("ratelimit-policy"), Some("\"r\";q=2;w=60"));
+    assert_eq!(first.header("ratelimit"), Some("\"r\";r=1;t=30"));
     assert_eq!(client.send("GET", "/x", None).unwrap().status, 200);
     let refused = client.send("GET", "/x", None).unwrap();
     assert_eq!((refused.status, refused.code().as_str()), (429, "gateway.rate_limited"));

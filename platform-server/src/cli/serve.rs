@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use embedded_store::SystemRuntime;
-use platform_core::Platform;
-use platform_core::ports::MemoryBackends;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Failure, print};
 use crate::app::App;
+use crate::assemble::open;
 use crate::config::{Config, Loaded};
 use crate::http_server::{HttpServer, Tls};
 use crate::rest;
@@ -39,9 +37,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let http = HttpServer::bind(listen, config.server.limits(), tls)
         .map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
     let address = http.address()?;
-    let runtime = Arc::new(SystemRuntime::current());
-    let backends = MemoryBackends::new(runtime).backends().await?;
-    let platform = Platform::builder(backends).build().await?;
+    let platform = open(config).await?;
     platform.start().await?;
     let server = Arc::new(Server::new(platform.clone(), config.server.trusted_proxies.clone()));
     let app = Arc::new(App::new(Arc::clone(&server), &rest::table()));
@@ -49,6 +45,9 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let serving = tokio::spawn(http.run(app, stopped));
+    if let Some(token) = platform.auth().setup_token().await? {
+        print([format!("setup token: {}", token.expose())])?;
+    }
     print([format!("listening on {scheme}://{address}")])?;
     tokio::select! {
         biased;

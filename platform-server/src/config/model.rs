@@ -123,9 +123,13 @@ pub enum EngineName {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // each is described in SETTINGS
 pub struct AuthConfig {
+    pub issuer: String,
+    pub audience: String,
+    pub access_token_lifetime_s: u64,
+    pub registration_open: bool,
     pub argon2_memory_kib: u32,
-    pub argon2_passes: u32,
-    pub argon2_lanes: u32,
+    pub argon2_iterations: u32,
+    pub argon2_parallelism: u32,
 }
 
 /// `[notifications]`

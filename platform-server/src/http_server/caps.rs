@@ -62,7 +62,7 @@ impl Drop for Permit {
 }
 
 /// Who counts as one: an IPv4 address, or the /64 that one IPv6 subscriber has to himself.
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !(u128::from(u64::MAX))).into()),
         v4 => v4,

@@ -16,7 +16,6 @@ use tokio::task::JoinSet;
 
 pub use body::{BoxError, OnEnd, ServerBody, read_body};
 pub use caps::Caps;
-pub(crate) use caps::network_of;
 pub use tls::{Tls, TlsError};
 pub use watchdog::{Deadlines, Watch};
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use platform_core::gateway::Destination;
 use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result, limits};
 use tower::ServiceExt;
 
@@ -22,6 +23,7 @@ use super::extract::Received;
 use super::headers::{self, RequestInfo};
 use super::{Call, Endpoint, problem};
 use crate::http_server::read_body;
+use crate::policy::write_limit;
 use crate::server::Server;
 
 /// The longest that a handler may take: every command of ours is far below, a client gives up about then.
@@ -102,7 +104,13 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
     context.trace = Some(info.trace);
     let path = path_values(&mut parts).await;
     let subject = path.as_ref().ok().and_then(|values| values.iter().find(|value| is_id(value)).cloned());
-    let mut result = attempt(&endpoint, &server, parts, path, body, &mut context, &info).await;
+    let destination = Destination::Own { path: endpoint.path, access: &endpoint.access };
+    let decision = server.decide(destination, &parts.headers, &info).await;
+    context.principal = decision.principal;
+    let mut result = match decision.verdict {
+        Ok(()) => attempt(&endpoint, &server, parts, path, body, &mut context).await,
+        Err(error) => Err(error),
+    };
     if let Err(error) = &result {
         let action = format!("{} {}", endpoint.method, endpoint.path);
         server.record_denied(&context, &action, subject.as_deref().unwrap_or(endpoint.path), error);
@@ -116,7 +124,11 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
         *response.body_mut() = Bytes::new();
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
-    finish(result, &info, endpoint.path)
+    let mut response = finish(result, &info, endpoint.path);
+    if let Some(limit) = &decision.limit {
+        write_limit(response.headers_mut(), limit);
+    }
+    response
 }
 
 async fn attempt(
@@ -126,9 +138,7 @@ async fn attempt(
     path: Result<Vec<String>>,
     body: AxumBody,
     context: &mut Context,
-    info: &RequestInfo,
 ) -> Result<Response<Bytes>> {
-    server.admit(&endpoint.access, &parts.headers, info, context).await?;
     headers::fill(context, endpoint, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
     let path = path?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use embedded_store::SystemRuntime;
 use platform_core::Platform;
-use platform_core::gateway::{NamedRoute, RouteTable};
+use platform_core::kernel::Context;
 use platform_core::ports::MemoryBackends;
 use platform_server::app::App;
 use platform_server::http_server::{HttpServer, Limits, Tls};
@@ -20,6 +20,7 @@ use test_support::client::Client;
 pub struct Running {
     pub address: SocketAddr,
     pub server: Arc<Server>,
+    pub platform: Platform,
     stop: tokio::sync::watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -38,13 +39,13 @@ impl Running {
             platform.start().await.unwrap();
             platform
         });
-        let server = Arc::new(Server::new(platform, Vec::new()));
+        let server = Arc::new(Server::new(platform.clone(), Vec::new()));
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let http =
             runtime.block_on(async { HttpServer::bind(([127, 0, 0, 1], 0).into(), limits, tls) }).unwrap();
         let address = http.address().unwrap();
         runtime.spawn(http.run(Arc::new(App::new(Arc::clone(&server), &rest::table())), stopped));
-        Running { address, server, stop, runtime: Some(runtime) }
+        Running { address, server, platform, stop, runtime: Some(runtime) }
     }
 
     /// With these routes: `[(name, route)]`.
@@ -55,15 +56,18 @@ impl Running {
     }
 
     pub fn set_routes(&self, routes: &[(&str, Value)]) {
-        let routes: Vec<NamedRoute> = routes
-            .iter()
-            .map(|(name, route)| NamedRoute {
-                name: name.parse().unwrap(),
-                revision: 1,
-                route: serde_json::from_value(route.clone()).unwrap(),
-            })
-            .collect();
-        self.server.set_routes(RouteTable::compile(&routes, &RouteTable::default()).unwrap());
+        let context = Context::service("test");
+        self.block_on(async {
+            for (name, route) in routes {
+                let route = serde_json::from_value(route.clone()).unwrap();
+                self.platform.gateway().put(&context, &name.parse().unwrap(), None, &route).await.unwrap();
+            }
+        });
+    }
+
+    /// The token with which the first administrator is made.
+    pub fn setup_token(&self) -> String {
+        self.block_on(self.platform.auth().setup_token()).unwrap().unwrap().expose().to_owned()
     }
 
     /// Tells the server to stop.

@@ -1,0 +1,37 @@
+//! The platform over the data folder, as the configuration says.
+
+use std::sync::Arc;
+
+use embedded_store::{SystemRuntime, open_backends};
+use platform_core::Platform;
+use platform_core::auth::{Argon2Config, AuthConfig};
+use platform_core::kernel::Result;
+use platform_core::ports::log::MemoryLog;
+
+use crate::config::Config;
+
+/// Opens the platform; nothing runs yet.
+///
+/// # Errors
+/// As [`open_backends`] and [`Builder::build`](platform_core::platform::Builder::build).
+pub async fn open(config: &Config) -> Result<Platform> {
+    let log = Arc::new(MemoryLog::new(Arc::new(SystemRuntime::current())));
+    let backends = open_backends(&config.storage.data, log, Vec::new()).await?;
+    Platform::builder(backends).auth(auth(config)).build().await
+}
+
+fn auth(config: &Config) -> AuthConfig {
+    let wanted = &config.auth;
+    AuthConfig {
+        issuer: wanted.issuer.clone(),
+        audience: wanted.audience.clone(),
+        access_token_lifetime_s: wanted.access_token_lifetime_s,
+        registration_open: wanted.registration_open,
+        argon2: Argon2Config {
+            memory_kib: wanted.argon2_memory_kib,
+            iterations: wanted.argon2_iterations,
+            parallelism: wanted.argon2_parallelism,
+        },
+        ..AuthConfig::default()
+    }
+}
