@@ -5,8 +5,10 @@
 //! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
 //! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
+//! - [`verify_audit`], [`export_audit`]: the audit log of a folder, also while it is in use.
 //! - [`load_key`]: the key-encryption key, which lies outside the data folder.
 
+mod audit;
 mod backup;
 mod folder;
 mod group;
@@ -16,6 +18,7 @@ mod runtime;
 mod sqlite;
 mod stores;
 
+pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use open::open_backends;

@@ -84,7 +84,11 @@ impl Audit {
         Audit::over(Database::open(backends, &schema()).await?, config).await
     }
 
-    async fn over(db: Database, config: AuditConfig) -> Result<Audit> {
+    /// The same over a store that is open.
+    ///
+    /// # Errors
+    /// As [`Audit::open`].
+    pub async fn over(db: Database, config: AuditConfig) -> Result<Audit> {
         let audit = Audit {
             db,
             config,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod config;
 mod serve;
 
@@ -42,6 +43,11 @@ enum Command {
         /// Address and port
         #[arg(long, value_name = "ADDR")]
         listen: Option<String>,
+    },
+    /// Checks or exports the audit log, also while a server runs
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     /// Checks or shows the configuration
     Config {
@@ -99,11 +105,12 @@ pub fn run() -> ExitCode {
 fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let listen = match &cli.command {
         Command::Serve { listen } => listen.clone(),
-        Command::Config { .. } => None,
+        Command::Audit { .. } | Command::Config { .. } => None,
     };
     let loaded = load(&sources(&cli.common, listen)?)?;
     match cli.command {
         Command::Serve { .. } => serve::serve(&loaded),
+        Command::Audit { command } => audit::run(command, &loaded),
         Command::Config { command } => config::run(command, &loaded),
     }
 }
