@@ -2,6 +2,8 @@
 
 mod audit;
 mod config;
+mod copies;
+mod doctor;
 mod serve;
 
 use std::fmt;
@@ -54,6 +56,20 @@ enum Command {
         #[command(subcommand)]
         command: config::ConfigCommand,
     },
+    /// Looks for everything that can be wrong on this machine, and says what to do
+    Doctor,
+    /// Copies the data folder, also while a server runs on it
+    Backup {
+        /// A new folder
+        #[arg(value_name = "DIR")]
+        into: PathBuf,
+    },
+    /// Puts a backup in the place of the data folder, which is kept beside it
+    Restore {
+        /// The backup
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+    },
 }
 
 /// A command that failed: what to print and how to exit.
@@ -105,13 +121,16 @@ pub fn run() -> ExitCode {
 fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let listen = match &cli.command {
         Command::Serve { listen } => listen.clone(),
-        Command::Audit { .. } | Command::Config { .. } => None,
+        _ => None,
     };
     let loaded = load(&sources(&cli.common, listen)?)?;
     match cli.command {
         Command::Serve { .. } => serve::serve(&loaded),
         Command::Audit { command } => audit::run(command, &loaded),
         Command::Config { command } => config::run(command, &loaded),
+        Command::Doctor => doctor::run(&loaded),
+        Command::Backup { into } => copies::take(&loaded.config, &into),
+        Command::Restore { from } => copies::put_back(&loaded.config, &from),
     }
 }
 
