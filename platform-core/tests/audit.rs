@@ -1,0 +1,106 @@
+//! The audit log of a whole platform: every event of every domain becomes exactly one entry, also when the
+//! platform ends and starts in between.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform_core::Platform;
+use platform_core::audit::{EventsQuery, Outcome, verify};
+use platform_core::auth::{LoginRequest, RegisterRequest};
+use platform_core::gateway::Route;
+use platform_core::kernel::{Context, Error, Event, PageRequest};
+use platform_core::ports::MemoryBackends;
+use platform_core::ports::runtime::SimRuntime;
+use serde_json::{Value, json};
+
+const STORES: [&str; 6] = ["auth", "users", "transactions", "notifications", "flags", "gateway"];
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+async fn something_in_every_domain(platform: &Platform, number: u64) {
+    let system = Context::system();
+    let email = format!("ada{number}@example.com");
+    let register: RegisterRequest = read(json!({"email": email, "password": "correct horse battery"}));
+    let user = platform.auth().register(&system, &register).await.unwrap().user_id;
+    let login: LoginRequest = read(json!({"email": email, "password": "correct horse battery"}));
+    platform.auth().login(&system, &login).await.unwrap();
+    platform.users().grant(&system, user, &"admin".parse().unwrap()).await.unwrap();
+    let open = read(json!({"asset": "EUR", "owner": user}));
+    let from = platform.transactions().open_account(&system, &open).await.unwrap().id;
+    let to = platform.transactions().open_account(&system, &open).await.unwrap().id;
+    let transfer = json!({"debit_account": from, "credit_account": to, "asset": "EUR", "amount": "1.50"});
+    platform.transactions().transfer(&system, &read(transfer)).await.unwrap();
+    let flag = json!({
+        "state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on", "metadata": {"n": number},
+    });
+    platform.flags().put(&system, &"dark".parse().unwrap(), None, &read(flag)).await.unwrap();
+    let route: Route = read(json!({
+        "match": {"path": format!("/shop{number}")}, "access": "open", "target": {"upstreams": ["http://127.0.0.1:9"]},
+    }));
+    platform.gateway().put(&system, &"shop".parse().unwrap(), None, &route).await.unwrap();
+}
+
+/// Every event that was published, by where it was published.
+async fn published(platform: &Platform) -> BTreeMap<(String, String), Event> {
+    let log = &platform.backends().log;
+    let mut events = BTreeMap::new();
+    for store in STORES {
+        for (partition, (first, next)) in (0..).zip(log.bounds(store).await.unwrap()) {
+            let records = log.read(store, partition, first, (next - first + 1) as usize).await.unwrap();
+            for event in records.iter().map(|record| Event::from_json(&record.value).unwrap()) {
+                events.insert((event.store.clone(), event.position.to_string()), event);
+            }
+        }
+    }
+    events
+}
+
+#[test]
+fn every_event_of_every_domain_becomes_exactly_one_entry() {
+    for seed in 0..4 {
+        let world = SimRuntime::new(seed);
+        let memory = MemoryBackends::new(world.runtime());
+        for run in 0..3 {
+            world.block_on(async {
+                let backends = memory.backends().await.unwrap();
+                let platform = Platform::builder(backends).build().await.unwrap();
+                platform.start().await.unwrap();
+                something_in_every_domain(&platform, run * 2).await;
+                platform.settled().await.unwrap();
+                check(&platform).await;
+                something_in_every_domain(&platform, run * 2 + 1).await;
+                platform.stop().await;
+            });
+        }
+    }
+}
+
+async fn check(platform: &Platform) {
+    let (system, page) = (Context::system(), PageRequest { limit: Some(500), cursor: None });
+    let entries = platform.audit().events(&system, &EventsQuery::default(), &page).await.unwrap().items;
+    let published = published(platform).await;
+    let stores: BTreeSet<_> = published.keys().map(|(store, _)| store.as_str()).collect();
+    assert!(["auth", "users", "transactions", "flags", "gateway"].iter().all(|store| stores.contains(store)));
+    let mut found = BTreeSet::new();
+    for entry in &entries {
+        let Some(source) = &entry.what.source else { continue };
+        let place = (source.store.clone(), source.position.to_string());
+        let event = &published[&place];
+        assert_eq!((event.id, &event.data), (entry.what.id, &entry.what.data));
+        assert!(found.insert(place), "twice: {entry:?}");
+    }
+    assert_eq!(found, published.keys().cloned().collect());
+    let text = serde_json::to_string(&entries).unwrap();
+    assert!(!text.contains("@example.com"), "an address stands in the log unsealed");
+    let audit = platform.audit();
+    audit.record_denied(&system, "GET /v1/roles", "/v1/roles", &Error::forbidden("auth.forbidden", "no"));
+    audit.flush().await.unwrap();
+    let report = verify(&*audit.database().store, None).await.unwrap();
+    assert!(report.holds(), "{report:?}");
+    assert_eq!(report.entries, entries.len() as u64 + 1);
+    let last = audit.event(&system, report.entries - 1).await.unwrap();
+    assert_eq!(last.what.outcome, Outcome::Denied);
+    audit.proof(&system, report.entries - 1).await.unwrap();
+}
