@@ -4,7 +4,7 @@
 //! [`assemble`] the platform behind it all;
 //! [`http_server`] accepts connections and keeps their deadlines, [`app`] takes one
 //! request to its response, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
-//! to upstreams, [`server`] what they share, [`metrics`] what is
+//! to upstreams, [`smtp`] sends mail, [`server`] what they share, [`metrics`] what is
 //! counted.
 
 pub mod app;
@@ -17,4 +17,5 @@ mod policy;
 pub mod proxy;
 pub mod rest;
 pub mod server;
+pub mod smtp;
 pub mod telemetry;

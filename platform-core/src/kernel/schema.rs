@@ -32,6 +32,42 @@ macro_rules! __text_schema {
     ($name:ty, $description:expr) => {};
 }
 
+/// A page of one thing and a page of another are two schemas.
+#[cfg(feature = "openapi")]
+mod pages {
+    use std::borrow::Cow;
+
+    use utoipa::openapi::schema::{ArrayBuilder, Schema};
+    use utoipa::openapi::{ObjectBuilder, Ref, RefOr};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::Cursor;
+    use crate::kernel::Page;
+
+    impl<T: ToSchema> PartialSchema for Page<T> {
+        fn schema() -> RefOr<Schema> {
+            let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+            ObjectBuilder::new()
+                .property("items", items)
+                .property("next_cursor", Cursor::schema())
+                .required("items")
+                .description(Some("one page; without `next_cursor` it is the last"))
+                .into()
+        }
+    }
+
+    impl<T: ToSchema> ToSchema for Page<T> {
+        fn name() -> Cow<'static, str> {
+            format!("{}Page", T::name()).into()
+        }
+
+        fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+            schemas.push((T::name().into(), T::schema()));
+            T::schemas(schemas);
+        }
+    }
+}
+
 #[cfg(feature = "openapi")]
 mod kernel_types {
     use super::*;

@@ -90,7 +90,7 @@ impl State {
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = DeliveryOutcome))]
 pub enum Outcome {
     /// Taken by the channel.
     Sent,
@@ -106,7 +106,7 @@ pub enum Outcome {
 
 /// One attempt to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = DeliveryAttempt))]
 pub struct Attempt {
     /// When it began.
     pub started_at: Timestamp,

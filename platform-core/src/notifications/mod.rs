@@ -63,14 +63,14 @@ impl Notifications {
     ///
     /// # Errors
     /// As [`crate::ports::store::Stores::open`].
-    pub async fn open(backends: &Backends, users: Users) -> Result<Notifications> {
+    pub async fn open(backends: &Backends, users: &Users) -> Result<Notifications> {
         let db = Database::open(backends, &Notifications::schema()).await?;
         let channels = backends
             .channels
             .iter()
             .map(|channel| (channel.name().to_owned(), Arc::clone(channel)))
             .collect();
-        Ok(Notifications(Arc::new(Inner { db, channels, users })))
+        Ok(Notifications(Arc::new(Inner { db, channels, users: users.clone() })))
     }
 
     /// What runs beside the requests: the worker that sends, the welcome to new accounts, and what is due to

@@ -63,7 +63,7 @@ impl World {
             let mut backends = memory.backends().await.unwrap();
             backends.channels = change(backends.channels);
             let users = Users::open(&backends).await.unwrap();
-            let notifications = Notifications::open(&backends, users.clone()).await.unwrap();
+            let notifications = Notifications::open(&backends, &users).await.unwrap();
             (users, notifications, Backbone::new(backends))
         });
         World { sim, channel, users, notifications, backbone }

@@ -66,7 +66,7 @@ impl Domains {
         open!("users" users: Users::open(ports));
         open!("auth" auth: Auth::open(ports, &users, settings.auth));
         open!("transactions" transactions: Transactions::open(ports, settings.ledger));
-        open!("notifications" notifications: Notifications::open(ports, users.clone()));
+        open!("notifications" notifications: Notifications::open(ports, &users));
         open!("flags" flags: Flags::open(ports));
         open!("gateway" gateway: Gateway::open(ports, &flags, settings.own_limits));
         open!("audit" audit: Audit::open(ports, settings.audit));

@@ -49,6 +49,7 @@ mod flags;
 mod gateway;
 mod headers;
 mod json;
+mod notifications;
 mod ofrep;
 mod openapi;
 mod problem;
@@ -77,5 +78,6 @@ pub fn table() -> Vec<Endpoint> {
     endpoints.extend(flags::endpoints());
     endpoints.extend(ofrep::endpoints());
     endpoints.extend(gateway::endpoints());
+    endpoints.extend(notifications::endpoints());
     endpoints
 }

@@ -44,7 +44,7 @@ impl Locale {
 /// The parts of a message in one language. Each is a Jinja template; `html` escapes what it inserts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateParts))]
 pub struct Parts {
     /// The subject, one line.
     pub subject: String,
