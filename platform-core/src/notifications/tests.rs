@@ -14,6 +14,7 @@ use crate::kernel::{
 };
 use crate::ports::MemoryBackends;
 use crate::ports::channel::{MemoryChannel, Message, Receipt, SendError};
+use crate::ports::log::{EventLog, MemoryLog};
 use crate::ports::runtime::SimRuntime;
 use crate::ports::store::Work;
 use crate::users::{NewProfile, Profile};
@@ -37,6 +38,7 @@ struct World {
     users: Users,
     notifications: Notifications,
     backbone: Backbone,
+    log: MemoryLog,
 }
 
 impl World {
@@ -66,7 +68,7 @@ impl World {
             let notifications = Notifications::open(&backends, &users).await.unwrap();
             (users, notifications, Backbone::new(backends))
         });
-        World { sim, channel, users, notifications, backbone }
+        World { sim, channel, users, notifications, backbone, log: memory.log.clone() }
     }
 
     /// Starts the worker, several times over.
@@ -124,9 +126,33 @@ impl World {
         self.run(self.notifications.put_preferences(&system(), user, view, None))
     }
 
+    /// What was published so far, wherever it is by now.
+    fn published(&self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.run(async {
+            let outbox = self.notifications.0.db.store.outbox(EventPosition::START, 1_000).await.unwrap();
+            let mut records: Vec<Vec<u8>> = Vec::new();
+            for partition in 0..self.log.bounds("notifications").await.map_or(0, |bounds| bounds.len()) {
+                let read = self.log.read("notifications", partition as u16, 0, 1_000).await.unwrap();
+                records.extend(read.into_iter().map(|record| record.value.to_vec()));
+            }
+            let waiting = outbox.into_iter().map(|(position, json)| (Some(position), json));
+            let relayed = records.into_iter().map(|json| (None, json));
+            waiting
+                .chain(relayed)
+                .map(|(position, json)| {
+                    let mut event = Event::from_json(&json).unwrap();
+                    event.position = position.unwrap_or(event.position);
+                    event
+                })
+                .collect()
+        });
+        events.sort_by_key(|event| event.position);
+        events.dedup_by_key(|event| event.id);
+        events
+    }
+
     fn events(&self) -> Vec<String> {
-        let outbox = self.run(self.notifications.0.db.store.outbox(EventPosition::START, 1_000)).unwrap();
-        outbox.iter().map(|(_, json)| Event::from_json(json).unwrap().event_type.clone()).collect()
+        self.published().iter().map(|event| event.event_type.clone()).collect()
     }
 
     fn stored(&self, sent: &NotificationView) -> Notification {
@@ -541,8 +567,7 @@ fn a_new_account_is_welcomed_by_name() {
         (sent.len(), sent[0].to.as_str(), sent[0].subject.as_str()),
         (1, "ada@example.org", "Welcome, Ada")
     );
-    let outbox = world.run(world.notifications.0.db.store.outbox(EventPosition::START, 10)).unwrap();
-    let accepted = Event::from_json(&outbox[0].1).unwrap();
+    let accepted = world.published().remove(0);
     assert_eq!(
         (accepted.correlation_id.as_str(), accepted.causation_id),
         ("req_7", Some(EventId(RawId([1; 16]))))
