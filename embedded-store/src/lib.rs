@@ -19,7 +19,7 @@ mod sqlite;
 mod stores;
 
 pub use audit::{export_audit, reorigin_audit, verify_audit};
-pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, restore};
+pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use open::open_backends;
 pub use runtime::SystemRuntime;

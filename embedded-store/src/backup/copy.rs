@@ -75,7 +75,7 @@ fn pin(data: &Path, stores: &[String], partial: &Path) -> Result<Vec<Pinned>> {
 }
 
 /// The names of the databases.
-fn stores_of(data: &Path) -> Result<Vec<String>> {
+pub(super) fn stores_of(data: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let entries =
         fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;

@@ -16,7 +16,7 @@ mod restore;
 
 pub use copy::backup;
 pub use manifest::{CopiedFile, Manifest};
-pub use restore::{Restored, check_backup, restore};
+pub use restore::{Restored, check_backup, check_stores, restore};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use platform_core::kernel::{Error, Result, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
-use super::copy::{beside, make, parent_of, sync_tree};
+use super::copy::{beside, make, parent_of, stores_of, sync_tree};
 use super::manifest::Manifest;
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
 use crate::folder::{Folder, sync_folder};
@@ -33,6 +33,15 @@ pub fn check_backup(from: &Path) -> Result<Manifest> {
         check_database(&from.join(path))?;
     }
     Ok(manifest)
+}
+
+/// Checks every database of a data folder, also while a server holds it: its name, and what is wrong with it.
+///
+/// # Errors
+/// `backup.no_data` when the folder holds nothing; `backup.failed` when it cannot be read.
+pub fn check_stores(data: &Path) -> Result<Vec<(String, Result<()>)>> {
+    let names = stores_of(data)?;
+    Ok(names.into_iter().map(|name| (name.clone(), check_database(&data.join(name)))).collect())
 }
 
 fn check_database(path: &Path) -> Result<()> {

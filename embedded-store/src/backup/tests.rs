@@ -133,6 +133,19 @@ async fn a_damaged_backup_is_refused_and_nothing_is_replaced() {
 }
 
 #[tokio::test]
+async fn damaged_databases_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    folder_with(&data, &[("users", 1), ("auth", 1)]).await;
+    assert!(check_stores(&data).unwrap().iter().all(|(_, found)| found.is_ok()));
+    std::fs::write(data.join("auth.db"), vec![7; 8192]).unwrap();
+    let found = check_stores(&data).unwrap();
+    let bad: Vec<_> =
+        found.iter().filter(|(_, found)| found.is_err()).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(bad, ["auth.db"]);
+}
+
+#[tokio::test]
 async fn a_folder_in_use_is_not_replaced_and_a_backup_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use embedded_store::{KEY_VARIABLE, key_path};
+use embedded_store::{KEY_VARIABLE, check_stores, key_path};
 
 use super::Finding::{self, Bad, Doubtful, Good};
 use crate::config::Config;
@@ -110,6 +110,19 @@ pub(super) fn key(config: &Config) -> Finding {
             format!("others may read the key {} (mode {mode:o})", path.display()),
             format!("chmod 600 {}", path.display()),
         )
+    }
+}
+
+pub(super) fn databases(config: &Config) -> Finding {
+    let data = &config.storage.data;
+    let found = match check_stores(data) {
+        Ok(found) => found,
+        Err(_) => return Good("there are no databases yet".to_owned()),
+    };
+    let advice = "stop the server, keep a copy of the folder, and restore the last backup";
+    match found.iter().find_map(|(name, found)| Some((name, found.as_ref().err()?))) {
+        None => Good(format!("{} databases are sound", found.len())),
+        Some((name, error)) => Bad(format!("{name} is damaged: {error}"), advice.to_owned()),
     }
 }
 

@@ -32,12 +32,13 @@ impl fmt::Display for Finding {
 type Check = fn(&Config) -> Finding;
 
 /// In the order in which a start would meet them.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     checks::clock,
     checks::file_descriptors,
     checks::data_folder,
     checks::data_folder_is_private,
     checks::key,
+    checks::databases,
     checks::certificates,
     checks::listener,
     checks::mail,
