@@ -32,6 +32,11 @@ impl Server {
         }
     }
 
+    /// The facades.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
     /// Writes a denial to the audit trail: who was refused what.
     pub(crate) fn record_denied(&self, context: &Context, action: &str, subject: &str, denial: &Error) {
         let is_denial = matches!(denial.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)

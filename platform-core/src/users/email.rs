@@ -86,6 +86,8 @@ impl<'de> Deserialize<'de> for Email {
     }
 }
 
+crate::__text_schema! { Email, "an e-mail address, `name@domain`, unique without regard to case" }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,7 +32,6 @@ pub struct Profile {
     /// The user.
     pub id: UserId,
     /// Where mail is sent; also what the user signs in with.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub email: Email,
     /// What the person is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +50,6 @@ pub struct Profile {
     #[serde(default)]
     pub status: Status,
     /// The roles that the user holds.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub roles: BTreeSet<RoleName>,
     /// When the profile was made.
     pub created_at: Timestamp,

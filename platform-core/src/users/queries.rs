@@ -30,12 +30,10 @@ pub struct ProfileSearch {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoleView {
     /// Its name.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: RoleName,
     /// Permissions of its own.
     pub permissions: BTreeSet<Permission>,
     /// Roles that it contains.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub includes: BTreeSet<RoleName>,
     /// Whether it is the built-in role that holds every permission.
     pub built_in: bool,

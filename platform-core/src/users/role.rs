@@ -73,8 +73,11 @@ impl<'de> Deserialize<'de> for RoleName {
     }
 }
 
+crate::__text_schema! { RoleName, "1 to 64 of a-z, 0-9, `_`, `-`, `.`, beginning with a letter" }
+
 /// What a role permits by itself, and the roles whose permissions it adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RoleDefinition {
     /// Permissions of its own.

@@ -92,6 +92,26 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Extract for Query<T> {
     }
 }
 
+/// The query of a list that has no filters.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Items at most, 1 to 500.
+    limit: Option<usize>,
+    /// Where the page before ended.
+    cursor: Option<Cursor>,
+}
+
+impl Paging {
+    /// Which page it asks for.
+    ///
+    /// # Errors
+    /// `request.invalid_limit`.
+    pub fn page(self) -> Result<PageRequest> {
+        page(self.limit, self.cursor)
+    }
+}
+
 /// Which page a list's query asks for.
 ///
 /// # Errors

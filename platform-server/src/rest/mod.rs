@@ -42,6 +42,7 @@
 
 mod answer;
 mod audit;
+mod auth;
 mod call;
 mod endpoint;
 mod extract;
@@ -55,6 +56,7 @@ mod openapi;
 mod problem;
 mod reply;
 mod system;
+mod users;
 
 pub use platform_core::gateway::Access;
 
@@ -63,7 +65,7 @@ pub use answer::Routes;
 pub(crate) use answer::render_problem;
 pub use call::Call;
 pub use endpoint::Endpoint;
-pub use extract::{Body, IfMatch, Path, Path2, Query, RawBody, Received, page};
+pub use extract::{Body, IfMatch, Paging, Path, Path2, Query, RawBody, Received, page};
 pub use headers::RequestInfo;
 pub(crate) use headers::{REQUEST_ID, TRACEPARENT, bearer};
 pub use openapi::document;
@@ -79,5 +81,7 @@ pub fn table() -> Vec<Endpoint> {
     endpoints.extend(ofrep::endpoints());
     endpoints.extend(gateway::endpoints());
     endpoints.extend(notifications::endpoints());
+    endpoints.extend(auth::endpoints());
+    endpoints.extend(users::endpoints());
     endpoints
 }

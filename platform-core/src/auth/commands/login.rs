@@ -23,7 +23,6 @@ use super::super::{Auth, error};
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The address.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub email: Email,
     /// The password, exactly as it was chosen.
     pub password: Secret,

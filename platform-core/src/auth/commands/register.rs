@@ -17,7 +17,6 @@ use super::super::{Auth, error};
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     /// The address: unique without regard to case.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub email: Email,
     /// 15 to 1,024 bytes, not the address.
     pub password: Secret,

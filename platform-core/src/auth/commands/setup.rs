@@ -16,7 +16,6 @@ pub struct SetupRequest {
     /// The setup token.
     pub token: Secret,
     /// The administrator's address.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub email: Email,
     /// The administrator's password.
     pub password: Secret,

@@ -18,7 +18,6 @@ pub struct NewProfile {
     #[serde(default)]
     pub id: Option<UserId>,
     /// The address: unique without regard to case.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub email: Email,
     /// What the person is called.
     #[serde(default)]
