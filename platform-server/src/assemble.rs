@@ -9,14 +9,16 @@ use platform_core::kernel::Result;
 use platform_core::ports::log::MemoryLog;
 
 use crate::config::Config;
+use crate::smtp::SmtpChannel;
 
 /// Opens the platform; nothing runs yet.
 ///
 /// # Errors
-/// As [`open_backends`] and [`Builder::build`](platform_core::platform::Builder::build).
+/// As [`SmtpChannel::new`], [`open_backends`] and [`Builder::build`](platform_core::platform::Builder::build).
 pub async fn open(config: &Config) -> Result<Platform> {
+    let mail = SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
     let log = Arc::new(MemoryLog::new(Arc::new(SystemRuntime::current())));
-    let backends = open_backends(&config.storage.data, log, Vec::new()).await?;
+    let backends = open_backends(&config.storage.data, log, vec![Arc::new(mail)]).await?;
     Platform::builder(backends).auth(auth(config)).build().await
 }
 
