@@ -3,6 +3,7 @@
 //! In reading order:
 //! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
+//! - [`FjallLog`]: the durable event log.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
 //! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
 //! - [`verify_audit`], [`export_audit`]: the audit log of a folder, also while it is in use.
@@ -13,6 +14,7 @@ mod backup;
 mod folder;
 mod group;
 mod key_file;
+mod log;
 mod open;
 mod runtime;
 mod sqlite;
@@ -21,6 +23,7 @@ mod stores;
 pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
+pub use log::FjallLog;
 pub use open::open_backends;
 pub use runtime::SystemRuntime;
 pub use stores::SqliteStores;

@@ -24,7 +24,7 @@ pub(super) fn is_given_up(error: &Error, attempts: u32) -> bool {
 
 /// Whether a failure lies in the handler's store itself: it is no event's fault.
 pub(super) fn is_outage(error: &Error) -> bool {
-    matches!(error.code(), "store.unavailable" | "store.poisoned" | "store.locked")
+    error.kind() == ErrorKind::Unavailable && error.code().starts_with("store.")
 }
 
 /// The pause after the n-th failure (from 1): 50 ms, doubled each time up to 5 s; a random part of the

@@ -1,5 +1,7 @@
 //! The durable event log: topics with partitions, read from any offset.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod group;
 mod memory;
 

@@ -1,0 +1,34 @@
+//! fjall's errors in our words.
+
+use std::path::Path;
+
+use platform_core::kernel::{Error, Retry};
+
+/// While reading or writing.
+pub(super) fn unavailable(error: fjall::Error) -> Error {
+    Error::unavailable("log.unavailable", "the log cannot be read or written").because(error)
+}
+
+/// While opening.
+pub(super) fn opening(path: &Path, error: fjall::Error) -> Error {
+    let error_of = match &error {
+        fjall::Error::Locked => {
+            Error::unavailable("log.locked", "another process has the log open").retry(Retry::No)
+        }
+        fjall::Error::Io(_) => Error::unavailable("log.unavailable", "the folder of the log cannot be used"),
+        _ => Error::data_loss(
+            "log.damaged",
+            "the folder of the log does not read: restore it from a backup, or remove it; the handlers then \
+             go on with new events, and what they had not handled before is lost",
+        ),
+    };
+    error_of.with("path", path.display()).because(error)
+}
+
+/// A record that does not read.
+pub(super) fn damaged(topic: &str, partition: u16, offset: u64) -> Error {
+    Error::data_loss("log.damaged", "a record of the log is damaged: restore the log from a backup")
+        .with("topic", topic)
+        .with("partition", partition)
+        .with("offset", offset)
+}

@@ -1,0 +1,225 @@
+//! The thread that writes: whatever waits becomes one group, with one fdatasync.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fjall::{OwnedWriteBatch, PersistMode};
+use parking_lot::RwLock;
+use platform_core::kernel::{Error, Result, Timestamp};
+use platform_core::ports::log::{NewRecord, Topic, partition_of, undeclared};
+use platform_core::ports::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use super::error::unavailable;
+use super::record::{encode, row_key};
+use super::state::{Partition, State, TopicState, encode_topic, first_key, topic_key};
+
+/// Bytes of one group: a few milliseconds of work, so that the first of it does not wait long.
+const GROUP_BYTES: usize = 8 << 20;
+/// Records that retention removes with one commit.
+const RETAIN_AT_ONCE: usize = 512;
+
+type Answer = oneshot::Sender<Result<()>>;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    /// Append records, which were checked.
+    Append { topic: Arc<TopicState>, records: Vec<NewRecord>, answer: Answer },
+    /// Remember where a group goes on. Not synced by itself: an older offset repeats, and loses nothing.
+    SetOffset { key: String, offset: u64, answer: Answer },
+    /// Declare a topic.
+    Declare { topic: Topic, answer: Answer },
+    /// Remove what retention lets go.
+    Retain { answer: Answer },
+}
+
+pub(super) struct Writer {
+    state: Arc<State>,
+    runtime: Arc<dyn Runtime>,
+    /// After a failed sync nobody knows what is on the disk.
+    poisoned: bool,
+}
+
+/// What is being gathered.
+struct Group {
+    batch: OwnedWriteBatch,
+    bytes: usize,
+    time: Timestamp,
+    appends: bool,
+    /// `(topic, partition)`: next offset and total.
+    ends: BTreeMap<(u32, u16), (Arc<TopicState>, u64, u64)>,
+    answers: Vec<Answer>,
+}
+
+impl Writer {
+    pub(super) fn new(state: Arc<State>, runtime: Arc<dyn Runtime>) -> Writer {
+        Writer { state, runtime, poisoned: false }
+    }
+
+    pub(super) fn run(mut self, commands: &flume::Receiver<Command>) {
+        while let Ok(first) = commands.recv() {
+            let mut group = self.group();
+            let mut next = Some(first);
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Append { topic, records, answer } => {
+                        group.append(&self.state, &topic, &records);
+                        group.answers.push(answer);
+                    }
+                    Command::SetOffset { key, offset, answer } => {
+                        group.batch.insert(&self.state.meta, key, offset.to_be_bytes());
+                        group.answers.push(answer);
+                    }
+                    Command::Declare { topic, answer } => {
+                        self.commit(std::mem::replace(&mut group, self.group()));
+                        // Whoever gave up waiting does not need the answer.
+                        let _ = answer.send(self.declare(&topic));
+                    }
+                    Command::Retain { answer } => {
+                        self.commit(std::mem::replace(&mut group, self.group()));
+                        let _ = answer.send(self.retain());
+                    }
+                }
+                if group.bytes < GROUP_BYTES {
+                    next = commands.try_recv().ok();
+                }
+            }
+            self.commit(group);
+        }
+    }
+
+    fn group(&self) -> Group {
+        Group {
+            batch: self.state.database.batch(),
+            bytes: 0,
+            time: self.runtime.now(),
+            appends: false,
+            ends: BTreeMap::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Commits a group, shows what it appended, and answers.
+    fn commit(&mut self, group: Group) {
+        let mode = if group.appends { PersistMode::SyncData } else { PersistMode::Buffer };
+        let written = self.write(group.batch, mode);
+        if written.is_ok() {
+            for ((_, number), (topic, end, total)) in group.ends {
+                if let Some(partition) = topic.partitions.get(usize::from(number)) {
+                    partition.total.store(total, Ordering::Release);
+                    partition.end.send_replace(end);
+                }
+            }
+        }
+        for answer in group.answers {
+            let _ = answer.send(written.clone());
+        }
+    }
+
+    fn write(&mut self, batch: OwnedWriteBatch, mode: PersistMode) -> Result<()> {
+        if self.poisoned {
+            return Err(Error::unavailable("log.unavailable", "a sync failed: the log must be opened again"));
+        }
+        batch.durability(Some(mode)).commit().map_err(|error| {
+            tracing::error!(%error, "the log could not be written: it must be opened again");
+            self.poisoned = true;
+            unavailable(error)
+        })
+    }
+
+    fn declare(&mut self, topic: &Topic) -> Result<()> {
+        let present = self.state.topic(&topic.name).ok();
+        if let Some(present) =
+            present.as_ref().filter(|it| it.partitions.len() != usize::from(topic.partitions))
+        {
+            return Err(Error::precondition(
+                "log.partitions_differ",
+                "the number of partitions of a topic is fixed by its first declaration",
+            )
+            .with("topic", &topic.name)
+            .with("partitions", present.partitions.len()));
+        }
+        let retention = (topic.max_age, topic.max_bytes);
+        if present.as_ref().is_some_and(|present| *present.retention.read() == retention) {
+            return Ok(());
+        }
+        let next_id = || self.state.topics().iter().map(|topic| topic.id + 1).max().unwrap_or(0);
+        let id = present.as_ref().map_or_else(next_id, |present| present.id);
+        let mut batch = self.state.database.batch();
+        batch.insert(&self.state.meta, topic_key(&topic.name), encode_topic(id, topic)?);
+        self.write(batch, PersistMode::SyncData)?;
+        match present {
+            Some(present) => *present.retention.write() = retention,
+            None => self.state.add(TopicState {
+                name: topic.name.clone(),
+                id,
+                retention: RwLock::new(retention),
+                partitions: (0..topic.partitions).map(|_| Partition::default()).collect(),
+            }),
+        }
+        Ok(())
+    }
+
+    fn retain(&mut self) -> Result<()> {
+        for topic in self.state.topics() {
+            if *topic.retention.read() == (None, None) {
+                continue;
+            }
+            for number in 0..topic.partitions.len() {
+                while self.retain_some(&topic, number as u16)? {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest records of a partition; whether there may be more.
+    fn retain_some(&mut self, topic: &Arc<TopicState>, number: u16) -> Result<bool> {
+        let (max_age, max_bytes) = *topic.retention.read();
+        let now = self.runtime.now();
+        let partition = topic.partitions.get(usize::from(number)).ok_or_else(|| undeclared(&topic.name))?;
+        let total = partition.total.load(Ordering::Acquire);
+        let mut batch = self.state.database.batch();
+        let mut first = partition.first.load(Ordering::Acquire);
+        let oldest = self.state.read_stored(topic, number, first, RETAIN_AT_ONCE)?;
+        let looked_at = oldest.len();
+        let mut removed = 0;
+        for stored in oldest {
+            let size = (stored.record.key.len() + stored.record.value.len()) as u64;
+            let kept = (total + size).saturating_sub(stored.total);
+            let too_old = max_age.is_some_and(|age| now.since(stored.record.time) > age);
+            if !too_old && !max_bytes.is_some_and(|bytes| kept > bytes) {
+                break;
+            }
+            batch.remove_weak(&self.state.records, row_key(topic.id, number, stored.record.offset));
+            first = stored.record.offset + 1;
+            removed += 1;
+        }
+        if removed == 0 {
+            return Ok(false);
+        }
+        batch.insert(&self.state.meta, first_key(topic.id, number), first.to_be_bytes());
+        // Shown before it is done: a reader must not take the gap for damage.
+        partition.first.store(first, Ordering::Release);
+        self.write(batch, PersistMode::Buffer)?;
+        Ok(removed == looked_at && looked_at == RETAIN_AT_ONCE)
+    }
+}
+
+impl Group {
+    fn append(&mut self, state: &State, topic: &Arc<TopicState>, records: &[NewRecord]) {
+        self.appends = true;
+        for record in records {
+            let number = partition_of(&record.key, topic.partitions.len() as u16);
+            let Some(partition) = topic.partitions.get(usize::from(number)) else { continue };
+            let (_, offset, total) = self.ends.entry((topic.id, number)).or_insert_with(|| {
+                (Arc::clone(topic), *partition.end.borrow(), partition.total.load(Ordering::Acquire))
+            });
+            let key = row_key(topic.id, number, *offset);
+            *total += record.bytes() as u64;
+            self.batch.insert(&state.records, key, encode(&key, self.time, *total, record));
+            *offset += 1;
+            self.bytes += record.bytes();
+        }
+    }
+}
