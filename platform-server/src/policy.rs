@@ -38,19 +38,24 @@ impl Server {
             Destination::Own { access, .. } => access,
             Destination::Route(route) => route.access(),
         };
-        // A route that counts by user wants to know the user also when it is open to everybody.
-        let counts_by_name = match destination {
+        // A route that counts by user, or whose flag may choose by user, wants to know the user also when it is
+        // open to everybody.
+        let wants_name = match destination {
             Destination::Own { .. } => false,
-            Destination::Route(route) => route.limit().is_some_and(|limit| limit.by != LimitBy::Address),
-        };
-        let principal = if *access != Access::Open || (counts_by_name && headers.contains_key(AUTHORIZATION))
-        {
-            match self.principal(headers).await {
-                Ok(asking) => asking.unwrap_or(principal),
-                Err(error) => return Decision { principal, limit, verdict: Err(error) },
+            Destination::Route(route) => {
+                route.flag().is_some() || route.limit().is_some_and(|limit| limit.by != LimitBy::Address)
             }
+        };
+        let asking = if *access != Access::Open || (wants_name && headers.contains_key(AUTHORIZATION)) {
+            self.principal(headers).await
         } else {
-            principal
+            Ok(None)
+        };
+        let principal = match asking {
+            Ok(asking) => asking.unwrap_or(principal),
+            // What is open needs no token of ours: it may be meant for the upstream.
+            Err(_) if *access == Access::Open => principal,
+            Err(error) => return Decision { principal, limit, verdict: Err(error) },
         };
         let admission = gateway.admit(destination, &principal, info.client.address);
         Decision { principal, limit: admission.limit.or(limit), verdict: admission.verdict }

@@ -7,12 +7,16 @@ use std::fmt;
 use platform_core::kernel::{Error, Result, limits};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Checks and reads.
+/// Checks and reads an object: every body of ours is one, and serde would take an array of a struct's
+/// fields as well.
 ///
 /// # Errors
 /// As [`check`], and `request.invalid_body` when it is not what `T` says.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     check(body)?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Error::invalid("request.invalid_body", "the body is a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| Error::invalid("request.invalid_body", error.to_string()))
 }
 
@@ -138,6 +142,12 @@ mod tests {
         assert_eq!(code(&nested(33)), "request.too_deep");
         assert_eq!(code(&"[".repeat(1_000_000)), "request.too_deep");
         assert_eq!(code(&r#"{"a":"#.repeat(100_000)), "request.too_deep");
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        assert_eq!(parse::<(u8,)>(b"[1]").unwrap_err().code(), "request.invalid_body");
+        assert_eq!(parse::<serde_json::Value>(b" {\"a\":1}").unwrap(), serde_json::json!({"a": 1}));
     }
 
     #[test]
