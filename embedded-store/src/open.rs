@@ -9,32 +9,30 @@ use platform_core::ports::cache::LocalCache;
 use platform_core::ports::channel::Channel;
 use platform_core::ports::keys::EnvelopeKeys;
 use platform_core::ports::limiter::LocalLimiter;
-use platform_core::ports::log::EventLog;
 use platform_core::ports::runtime::Runtime;
 use platform_core::ports::signals::LocalSignals;
 use platform_core::ports::store::Stores;
 
-use crate::{SqliteStores, SystemRuntime, load_key};
+use crate::{FjallLog, SqliteStores, SystemRuntime, load_key};
 
 /// Bytes of the cache in the process.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// The ports over a data folder, with this log and these ways out.
+/// The ports over a data folder, with these ways out: a SQLite file per domain, and the log in the
+/// folder `log`.
 ///
 /// # Errors
-/// `store.locked` when another process has the folder open; as [`load_key`] and [`Stores::open`].
-pub async fn open_backends(
-    path: &Path,
-    log: Arc<dyn EventLog>,
-    channels: Vec<Arc<dyn Channel>>,
-) -> Result<Backends> {
+/// `store.locked` when another process has the folder open; as [`load_key`], [`Stores::open`] and
+/// [`FjallLog::open`].
+pub async fn open_backends(path: &Path, channels: Vec<Arc<dyn Channel>>) -> Result<Backends> {
     let runtime: Arc<dyn Runtime> = Arc::new(SystemRuntime::current());
     let key = load_key(path)?;
     let stores: Arc<dyn Stores> = Arc::new(SqliteStores::open(path)?);
+    let log = FjallLog::open(&path.join("log"), Arc::clone(&runtime))?;
     let keys = EnvelopeKeys::open(&key, &*stores, Arc::clone(&runtime)).await?;
     Ok(Backends {
         stores,
-        log,
+        log: Arc::new(log),
         cache: Arc::new(LocalCache::new(Arc::clone(&runtime), CACHE_BYTES)),
         limiter: Arc::new(LocalLimiter::default()),
         signals: Arc::new(LocalSignals::default()),

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use embedded_store::{SystemRuntime, open_backends};
+use embedded_store::open_backends;
 use platform_core::Platform;
 use platform_core::auth::{Argon2Config, AuthConfig};
 use platform_core::kernel::Result;
-use platform_core::ports::log::MemoryLog;
 
 use crate::config::Config;
 use crate::smtp::SmtpChannel;
@@ -17,8 +16,7 @@ use crate::smtp::SmtpChannel;
 /// As [`SmtpChannel::new`], [`open_backends`] and [`Builder::build`](platform_core::platform::Builder::build).
 pub async fn open(config: &Config) -> Result<Platform> {
     let mail = SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
-    let log = Arc::new(MemoryLog::new(Arc::new(SystemRuntime::current())));
-    let backends = open_backends(&config.storage.data, log, vec![Arc::new(mail)]).await?;
+    let backends = open_backends(&config.storage.data, vec![Arc::new(mail)]).await?;
     Platform::builder(backends).auth(auth(config)).build().await
 }
 
