@@ -15,7 +15,7 @@ use super::ledger::frame::AssetCode;
 use super::ledger::page::{Claim, Opening, Outcome, Transfers};
 use super::ledger::reader::Traced;
 use super::ledger::rejection::Rejection;
-use super::ledger::sequencer::Riders;
+use super::ledger::request::Riders;
 use super::ledger::state::{Action, NewTransfer};
 use super::model::{
     Account, BatchItem, BatchResult, NewAccount, PostTransfer, Transfer, TransferBatch, TransferReply,

@@ -35,7 +35,13 @@ impl World {
             let keys = EnvelopeKeys::open(&KeyEncryptionKey([9; 32]), &stores, sim.runtime()).await.unwrap();
             (stores.open(&tables::schema()).await.unwrap(), Arc::new(keys))
         });
-        World { sim, store, keys, config: LedgerConfig { segment_frames: 40 }, stopper: Stopper::new() }
+        World {
+            sim,
+            store,
+            keys,
+            config: LedgerConfig { segment_frames: 40, early_frames: 1 },
+            stopper: Stopper::new(),
+        }
     }
 
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {

@@ -56,6 +56,7 @@ mod openapi;
 mod problem;
 mod reply;
 mod system;
+mod transactions;
 mod users;
 
 pub use platform_core::gateway::Access;
@@ -83,5 +84,6 @@ pub fn table() -> Vec<Endpoint> {
     endpoints.extend(notifications::endpoints());
     endpoints.extend(auth::endpoints());
     endpoints.extend(users::endpoints());
+    endpoints.extend(transactions::endpoints());
     endpoints
 }

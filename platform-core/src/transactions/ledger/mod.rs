@@ -4,7 +4,8 @@
 //! - what is recorded: [`frame`], [`rejection`];
 //! - how it is decided, purely: [`state`], [`draft`], [`page`], [`seal`];
 //! - where it is kept: [`storage`], [`tail`] and [`view`] (memory), [`rows`] and [`filter`] (runs);
-//! - who does it: [`sequencer`] (the one writer), [`checkpoint`] (its worker), [`load`], [`reader`].
+//! - who does it: [`sequencer`] (the one writer) and its [`request`]s, [`checkpoint`] (its worker), [`load`],
+//!   [`reader`].
 
 pub mod checkpoint;
 pub mod draft;
@@ -14,6 +15,7 @@ pub mod load;
 pub mod page;
 pub mod reader;
 pub mod rejection;
+pub mod request;
 pub mod rows;
 pub mod seal;
 pub mod sequencer;
@@ -21,6 +23,7 @@ pub mod state;
 pub mod storage;
 pub mod tail;
 pub mod view;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +39,8 @@ use crate::ports::runtime::Runtime;
 
 use page::{Opening, Outcome, PAGE_FRAMES, Transfers};
 use reader::Reader;
-use sequencer::{LedgerConfig, Request, Riders, Sequencer};
+use request::{Request, Riders};
+use sequencer::{LedgerConfig, Sequencer};
 use state::Recorded;
 use view::View;
 

@@ -3,6 +3,7 @@
 //! Pure: nothing is read or written here. What is needed from the past was fetched before ([`Known`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::kernel::{AccountId, Amount, Balance, RawId, Timestamp, TransferId};
@@ -12,6 +13,7 @@ use super::frame::{AssetCode, Balances, Frame, Kind};
 use super::rejection::Rejection;
 use super::state::{Action, Decision, History, NewTransfer, Recorded, State};
 use super::tail::Tail;
+use super::view::RunPair;
 
 /// Frames of one page at most: a full batch of transfers, and a frame for its idempotency key.
 pub const PAGE_FRAMES: usize = 8_192;
@@ -65,12 +67,25 @@ pub enum Outcome {
 /// What the runs say of ids that may be in them.
 #[derive(Debug, Default)]
 pub struct Known {
+    /// The runs that were asked.
+    runs: Arc<Vec<Arc<RunPair>>>,
     created: BTreeMap<RawId, Recorded>,
     resolved: BTreeMap<RawId, Recorded>,
     keys: BTreeMap<RawId, Recorded>,
 }
 
 impl Known {
+    /// Nothing yet, of these runs.
+    pub fn of(runs: Arc<Vec<Arc<RunPair>>>) -> Known {
+        Known { runs, ..Known::default() }
+    }
+
+    /// Whether these are the runs that were asked: otherwise frames may have moved from the tail to a
+    /// run meanwhile, and are in neither.
+    pub fn is_of(&self, runs: &Arc<Vec<Arc<RunPair>>>) -> bool {
+        Arc::ptr_eq(&self.runs, runs)
+    }
+
     /// Adds a frame that was found under an id.
     pub fn insert(&mut self, id: RawId, found: Recorded) {
         let map = match found.frame.kind {

@@ -73,7 +73,7 @@ impl Reader {
             }
         }
         let frames = self.frames(found.iter().map(|(_, number)| *number)).await?;
-        let mut known = Known::default();
+        let mut known = Known::of(runs);
         for (id, number) in found {
             if let Some(frame) = frames.get(&number) {
                 known.insert(id, Recorded { number, frame: *frame });

@@ -1,28 +1,35 @@
 //! The one writer of a ledger: joins what waits into a page, commits it, and only then answers.
+//!
+//! While a page is on its way to the disk the next one is made, when enough waits to fill it: over a
+//! state that has the former page in it, but answered and shown only after it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::future::{MaybeDone, maybe_done};
+use tokio::sync::mpsc;
 
-use crate::kernel::{Context, Error, NewEvent, RawId, Result, limits};
+use crate::kernel::{BoxFuture, Context, Error, RawId, Result, limits};
 use crate::ports::Database;
-use crate::ports::store::{Batch, CommitError, Document, Expect, Store, Work, Write};
+use crate::ports::store::{Batch, Commit, CommitError, Document, Expect, Work, Write};
 use crate::transactions::events::PageCommitted;
 
-use super::checkpoint::Checkpointer;
 use super::draft::Draft;
 use super::frame::Frame;
 use super::load::{self, Loaded};
 use super::page::{
-    Claim, Earlier, FrameClock, Known, Opening, Outcome, PAGE_FRAMES, PageMaker, Transfers, fingerprint_of,
-    repeated,
+    Claim, Earlier, FrameClock, Known, PAGE_FRAMES, PageMaker, Transfers, fingerprint_of, repeated,
 };
 use super::reader::Reader;
+use super::request::{Decided, Request, ids_of};
 use super::seal::{SealedPage, seal};
-use super::state::{Action, NewTransfer, Recorded, State};
+use super::state::{Recorded, State};
 use super::storage::{BLOCK_FRAMES, Head, MAIN, damaged};
 use super::view::View;
+use super::worker::Worker;
 
 /// Accounts that are opened in one page: each has an event.
 const OPENINGS: usize = 500;
@@ -32,76 +39,37 @@ const OPENINGS: usize = 500;
 pub struct LedgerConfig {
     /// Frames in memory after which they are written to runs: a restart replays about so many.
     pub segment_frames: usize,
+    /// So many frames must wait for the next page to be made while the former one is on its way. Fewer
+    /// wait for what comes with the answers of the former page: then one page holds all of them.
+    pub early_frames: usize,
 }
 
 impl Default for LedgerConfig {
     fn default() -> LedgerConfig {
-        LedgerConfig { segment_frames: 131_072 }
+        LedgerConfig { segment_frames: 131_072, early_frames: PAGE_FRAMES / 2 }
     }
 }
 
-/// What rides along in the same commit: documents and events of a command that opens an account.
-#[derive(Debug, Default)]
-pub struct Riders {
-    /// Documents.
-    pub writes: Vec<Write>,
-    /// Events.
-    pub events: Vec<NewEvent>,
+/// A page that is decided.
+struct Made {
+    draft: Draft,
+    decided: Vec<Decided>,
+    /// `None` when there is nothing to write.
+    page: Option<Page>,
 }
 
-/// What the sequencer is asked for.
-pub enum Request {
-    /// Transfers.
-    Transfers(Transfers, oneshot::Sender<Result<Vec<Outcome>>>),
-    /// A new account: its frame.
-    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<Recorded>>),
+/// What is written of a page, and the head after it.
+struct Page {
+    head: Head,
+    batch: Batch,
 }
 
-impl Request {
-    /// Frames that it needs at most.
-    fn weight(&self) -> usize {
-        match self {
-            Request::Transfers(transfers, _) => transfers.items.len() + 1,
-            Request::Open(..) => 2,
-        }
-    }
-
-    fn claim(&self) -> Option<&Claim> {
-        match self {
-            Request::Transfers(transfers, _) => transfers.claim.as_ref(),
-            Request::Open(opening, _) => opening.0.claim.as_ref(),
-        }
-    }
-
-    fn fail(self, error: Error) {
-        // Nobody waits any more when the caller gave up.
-        match self {
-            Request::Transfers(_, reply) => drop(reply.send(Err(error))),
-            Request::Open(_, reply) => drop(reply.send(Err(error))),
-        }
-    }
-}
-
-/// What was decided over a request; told when its page is durable.
-enum Decided {
-    Transfers(Transfers, oneshot::Sender<Result<Vec<Outcome>>>, Vec<Outcome>),
-    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<Recorded>>, Result<Recorded>),
-}
-
-impl Decided {
-    fn tell(self) {
-        match self {
-            Decided::Transfers(_, reply, outcomes) => drop(reply.send(Ok(outcomes))),
-            Decided::Open(_, reply, answer) => drop(reply.send(answer)),
-        }
-    }
-
-    fn again(self) -> Request {
-        match self {
-            Decided::Transfers(transfers, reply, _) => Request::Transfers(transfers, reply),
-            Decided::Open(opening, reply, _) => Request::Open(opening, reply),
-        }
-    }
+/// A page on its way to the disk.
+struct Flying {
+    draft: Draft,
+    decided: Vec<Decided>,
+    head: Head,
+    commit: MaybeDone<BoxFuture<'static, Result<Commit, CommitError>>>,
 }
 
 /// What is to become of the requests of a page that was not committed.
@@ -111,13 +79,7 @@ enum Verdict {
     Failed(Error),
 }
 
-/// Who writes full segments to runs.
-enum Worker {
-    Idle(Option<Box<Checkpointer>>),
-    Busy(oneshot::Receiver<Option<Box<Checkpointer>>>),
-}
-
-/// The sequencer's task.
+/// The sequencer.
 pub struct Sequencer {
     db: Database,
     config: LedgerConfig,
@@ -125,10 +87,12 @@ pub struct Sequencer {
     waiting: VecDeque<Request>,
     view: Arc<View>,
     reader: Reader,
+    /// Behind the page that was made last, as are `head` and `partial`.
     state: State,
     head: Head,
-    expect: Expect,
     partial: Vec<Frame>,
+    /// The version of the stored head.
+    expect: Expect,
     worker: Worker,
     /// The memory is not what is stored: load before anything else.
     stale: bool,
@@ -165,27 +129,58 @@ impl Sequencer {
 
     /// Works until nobody waits and nothing is due.
     pub async fn work(&mut self) {
-        while let Some(requests) = self.gather() {
-            self.page(requests).await;
+        let mut flying = None;
+        loop {
+            self.receive();
+            if self.stale
+                && let Err(error) = self.reload().await
+            {
+                self.waiting.drain(..).for_each(|request| request.fail(error.clone()));
+                return;
+            }
+            let early = self.waiting.iter().map(Request::weight).sum::<usize>() >= self.config.early_frames;
+            let former: Option<&Draft> = flying.as_ref().map(|page: &Flying| &page.draft);
+            let made = match former {
+                Some(_) if !early => None,
+                former if self.has_work() => Some(self.make(former).await),
+                _ => None,
+            };
+            let landed = match flying.take() {
+                Some(page) => self.land(page).await,
+                None if made.is_none() => return,
+                None => true,
+            };
+            match made {
+                None => {}
+                Some(made) if landed => flying = self.launch(made).await,
+                // It was decided over a state that is no more.
+                Some(made) => self.again(made.decided),
+            }
         }
-        self.checkpoint();
     }
 
     /// Waits until no worker writes any more.
     pub async fn rest(&mut self) {
-        if let Worker::Busy(done) = &mut self.worker {
-            self.worker = Worker::Idle(done.await.unwrap_or_default());
-        }
+        self.worker.rest().await;
     }
 
-    /// Takes what fits one page; `None` when there is nothing to do.
-    fn gather(&mut self) -> Option<Vec<Request>> {
+    /// Takes over what was sent, as much as fits a page.
+    fn receive(&mut self) {
         let mut weight: usize = self.waiting.iter().map(Request::weight).sum();
         while weight < PAGE_FRAMES {
             let Ok(request) = self.requests.try_recv() else { break };
             weight += request.weight();
             self.waiting.push_back(request);
         }
+    }
+
+    fn has_work(&self) -> bool {
+        let now = self.db.runtime.now();
+        !self.waiting.is_empty() || self.state.next_expiry().is_some_and(|at| at <= now)
+    }
+
+    /// What fits one page.
+    fn take(&mut self) -> Vec<Request> {
         let mut taken = Vec::new();
         let (mut room, mut openings) = (PAGE_FRAMES, OPENINGS);
         while let Some(request) = self.waiting.front() {
@@ -195,38 +190,39 @@ impl Sequencer {
             (room, openings) = (frames, rest);
             taken.extend(self.waiting.pop_front());
         }
-        let due = self.state.next_expiry().is_some_and(|at| at <= self.db.runtime.now()) && !self.stale;
-        (due || !taken.is_empty()).then_some(taken)
+        taken
     }
 
-    /// Makes and commits one page. What could not be committed is decided anew, or told.
-    async fn page(&mut self, requests: Vec<Request>) {
-        if self.stale
-            && let Err(error) = self.reload().await
-        {
-            return requests.into_iter().for_each(|request| request.fail(error.clone()));
-        }
-        let requests = self.answer_repeated(requests).await;
-        let ids: Vec<RawId> = requests.iter().flat_map(|request| self.ids_to_look_up(request)).collect();
-        let known = match self.reader.known(ids).await {
-            Ok(known) => known,
-            Err(error) => return requests.into_iter().for_each(|request| request.fail(error.clone())),
+    /// Makes the next page, and closes it.
+    async fn make(&mut self, flying: Option<&Draft>) -> Made {
+        let taken = self.take();
+        let mut requests = self.answer_repeated(taken, flying).await;
+        let ids: Vec<RawId> = requests.iter().flat_map(Request::ids).collect();
+        let (mut draft, decided) = loop {
+            match self.reader.known(ids.iter().copied()).await {
+                Err(error) => {
+                    requests.drain(..).for_each(|request| request.fail(error.clone()));
+                    break (Draft::new(self.head.next), Vec::new());
+                }
+                Ok(known) => match self.decide(requests, &known, flying) {
+                    Ok(decided) => break decided,
+                    Err(undecided) => requests = undecided,
+                },
+            }
         };
-        let (mut draft, decided) = self.make(requests, &known);
-        let verdict = match self.commit(&mut draft, &decided).await {
-            Ok(()) => Verdict::Applied,
-            Err((error, head)) => self.recover(error, &head).await,
-        };
-        match verdict {
-            Verdict::Applied => decided.into_iter().for_each(Decided::tell),
-            Verdict::Again => decided.into_iter().rev().for_each(|one| self.waiting.push_front(one.again())),
-            Verdict::Failed(error) => decided.into_iter().for_each(|one| one.again().fail(error.clone())),
+        match self.close(&mut draft, &decided) {
+            Ok(page) => Made { draft, decided, page },
+            Err(error) => {
+                self.stale = true;
+                decided.into_iter().for_each(|one| one.again().fail(error.clone()));
+                Made { draft: Draft::new(self.head.next), decided: Vec::new(), page: None }
+            }
         }
-        self.checkpoint();
     }
 
-    /// Answers requests whose idempotency key is known, and puts back those whose key is in this page.
-    async fn answer_repeated(&mut self, requests: Vec<Request>) -> Vec<Request> {
+    /// Answers requests whose idempotency key is known, and puts back those whose key is in a page that
+    /// is not durable yet.
+    async fn answer_repeated(&mut self, requests: Vec<Request>, flying: Option<&Draft>) -> Vec<Request> {
         let mut rest = Vec::with_capacity(requests.len());
         let mut keys = BTreeSet::new();
         let mut later = Vec::new();
@@ -235,13 +231,14 @@ impl Sequencer {
                 rest.push(request);
                 continue;
             };
+            let flies = flying.is_some_and(|page| page.key(claim.key).is_some());
             match self.fresh_key(&claim).await {
                 Err(error) => request.fail(error),
                 Ok(Some(key)) if fingerprint_of(&key.frame) != claim.fingerprint => {
                     request.fail(CommitError::KeyReused.into());
                 }
                 Ok(Some(key)) => self.repeat(request, key).await,
-                Ok(None) if keys.insert(claim.key) => rest.push(request),
+                Ok(None) if !flies && keys.insert(claim.key) => rest.push(request),
                 Ok(None) => later.push(request),
             }
         }
@@ -260,37 +257,49 @@ impl Sequencer {
     async fn repeat(&self, request: Request, key: Recorded) {
         let first = key.frame.reference;
         let frames = self.reader.stretch(first, first + u64::from(key.frame.count)).await;
-        match request {
-            Request::Open(_, reply) => {
-                let opened =
-                    frames.and_then(|frames| frames.first().copied().ok_or_else(|| damaged("account frame")));
-                drop(reply.send(opened));
+        match (request, frames) {
+            (request, Err(error)) => request.fail(error),
+            (Request::Open(_, reply), Ok(frames)) => {
+                drop(reply.send(frames.first().copied().ok_or_else(|| damaged("account frame"))));
             }
-            Request::Transfers(transfers, reply) => {
-                let known = self.reader.known(ids_of(&transfers.items)).await;
-                let answer = frames.and_then(|frames| {
-                    let (known, seen) = (known?, self.view.read());
-                    let earlier = Earlier { flying: None, tail: &seen.tail, known: &known };
-                    Ok(repeated(&self.state, &transfers, &key.frame, &frames, earlier))
-                });
-                drop(reply.send(answer));
+            (Request::Transfers(transfers, reply), Ok(frames)) => {
+                drop(reply.send(self.repeated(&transfers, &key, &frames).await));
             }
         }
     }
 
-    /// The ids of which it must be known whether they were used.
-    fn ids_to_look_up(&self, request: &Request) -> Vec<RawId> {
-        match request {
-            Request::Open(..) => Vec::new(),
-            Request::Transfers(transfers, _) => ids_of(&transfers.items).collect(),
+    async fn repeated(
+        &self,
+        transfers: &Transfers,
+        key: &Recorded,
+        frames: &[Recorded],
+    ) -> Result<Vec<super::page::Outcome>> {
+        loop {
+            let known = self.reader.known(ids_of(&transfers.items)).await?;
+            let seen = self.view.read();
+            if known.is_of(&seen.runs) {
+                let earlier = Earlier { flying: None, tail: &seen.tail, known: &known };
+                return Ok(repeated(&self.state, transfers, &key.frame, frames, earlier));
+            }
         }
     }
 
-    fn make(&mut self, requests: Vec<Request>, known: &Known) -> (Draft, Vec<Decided>) {
+    /// Decides over the requests; gives them back when what is known does not go with the view any more,
+    /// because the worker has just moved frames from the tail to a run.
+    #[allow(clippy::type_complexity)]
+    fn decide(
+        &mut self,
+        requests: Vec<Request>,
+        known: &Known,
+        flying: Option<&Draft>,
+    ) -> Result<(Draft, Vec<Decided>), Vec<Request>> {
+        let seen = self.view.read();
+        if !known.is_of(&seen.runs) {
+            return Err(requests);
+        }
         let mut draft = Draft::new(self.head.next);
         let mut clock = FrameClock::new(self.head.time, self.db.runtime.now());
-        let seen = self.view.read();
-        let earlier = Earlier { flying: None, tail: &seen.tail, known };
+        let earlier = Earlier { flying, tail: &seen.tail, known };
         let mut maker = PageMaker { state: &mut self.state, draft: &mut draft, clock: &mut clock };
         let mut open = maker.expire();
         let mut decided = Vec::with_capacity(requests.len());
@@ -310,13 +319,13 @@ impl Sequencer {
             }
         }
         later.into_iter().rev().for_each(|request| self.waiting.push_front(request));
-        (draft, decided)
+        Ok((draft, decided))
     }
 
-    /// Commits a page and shows it. The error comes with the head that the page would have made.
-    async fn commit(&mut self, draft: &mut Draft, decided: &[Decided]) -> Result<(), (CommitError, Head)> {
-        let Some(page) = seal(draft, &self.partial, &self.head) else { return Ok(()) };
-        let SealedPage { writes, root, head } = page;
+    /// Closes a page: its blocks, its root, its event. `None` when it is empty.
+    fn close(&mut self, draft: &mut Draft, decided: &[Decided]) -> Result<Option<Page>> {
+        let Some(sealed) = seal(draft, &self.partial, &self.head) else { return Ok(None) };
+        let SealedPage { mut writes, root, head } = sealed;
         let event = PageCommitted {
             ledger: MAIN.to_owned(),
             page: head.page,
@@ -325,45 +334,76 @@ impl Sequencer {
             root,
             hash: head.hash,
         };
-        let commit = match self.batch(writes, &event, &head, decided) {
-            Ok(batch) => self.db.store.commit(batch).await,
-            Err(error) => Err(CommitError::Invalid(error)),
-        };
-        match commit {
-            Err(error) => Err((error, head)),
-            Ok(commit) => {
-                self.expect = Expect::Version(commit.position);
-                let kept = (head.next % BLOCK_FRAMES) as usize;
-                self.partial.extend_from_slice(draft.frames());
-                let surplus = self.partial.len().saturating_sub(kept);
-                self.partial.drain(..surplus);
-                self.view.write().publish(draft, &head, self.state.next_expiry());
-                self.head = head;
-                self.conflicts = 0;
-                Ok(())
-            }
-        }
-    }
-
-    fn batch(
-        &self,
-        mut writes: Vec<Write>,
-        event: &PageCommitted,
-        head: &Head,
-        decided: &[Decided],
-    ) -> Result<Batch> {
         let mut work = Work::new(&self.db, Arc::new(Context::system()));
-        work.publish(event)?;
+        work.publish(&event)?;
+        let body = head.to_body()?;
         let mut events = work.into_batch().events;
-        let key = Head::key(MAIN);
-        writes.push(Write::Put { key: key.clone(), body: head.to_body()?, entries: Vec::new() });
+        writes.push(Write::Put { key: Head::key(MAIN), body, entries: Vec::new() });
         for one in decided {
             if let Decided::Open(opening, _, Ok(_)) = one {
                 writes.extend_from_slice(&opening.1.writes);
                 events.extend_from_slice(&opening.1.events);
             }
         }
-        Ok(Batch { expects: vec![(key, self.expect)], writes, events, idempotency: None })
+        let kept = (head.next % BLOCK_FRAMES) as usize;
+        self.partial.extend_from_slice(draft.frames());
+        let surplus = self.partial.len().saturating_sub(kept);
+        self.partial.drain(..surplus);
+        self.head = head.clone();
+        Ok(Some(Page { head, batch: Batch { expects: Vec::new(), writes, events, idempotency: None } }))
+    }
+
+    /// Sends a page to the store. What needs no commit is told at once: everything before is durable.
+    async fn launch(&mut self, made: Made) -> Option<Flying> {
+        let Made { draft, decided, page } = made;
+        let Some(Page { head, mut batch }) = page else {
+            decided.into_iter().for_each(Decided::tell);
+            return None;
+        };
+        batch.expects.push((Head::key(MAIN), self.expect));
+        let store = Arc::clone(&self.db.store);
+        let commit: BoxFuture<'static, _> = Box::pin(async move { store.commit(batch).await });
+        let mut commit = maybe_done(commit);
+        // The first poll hands the batch to the store's writer.
+        poll_fn(|context| {
+            let _ = Pin::new(&mut commit).poll(context);
+            Poll::Ready(())
+        })
+        .await;
+        Some(Flying { draft, decided, head, commit })
+    }
+
+    /// Waits until a page is durable, shows it, and answers. `false`: the ledger was loaded anew.
+    async fn land(&mut self, mut page: Flying) -> bool {
+        Pin::new(&mut page.commit).await;
+        let commit = Pin::new(&mut page.commit).take_output();
+        let lost = || {
+            Err(CommitError::Unavailable { maybe_applied: true, cause: damaged("commit without an answer") })
+        };
+        let verdict = match commit.unwrap_or_else(lost) {
+            Ok(commit) => {
+                self.expect = Expect::Version(commit.position);
+                self.conflicts = 0;
+                self.view.write().publish(&page.draft, &page.head, self.state.next_expiry());
+                page.decided.into_iter().for_each(Decided::tell);
+                self.checkpoint();
+                return true;
+            }
+            Err(error) => self.recover(error, &page.head).await,
+        };
+        match verdict {
+            Verdict::Applied => page.decided.into_iter().for_each(Decided::tell),
+            Verdict::Again => self.again(page.decided),
+            Verdict::Failed(error) => {
+                page.decided.into_iter().for_each(|one| one.again().fail(error.clone()))
+            }
+        }
+        false
+    }
+
+    /// Puts requests back, to be decided anew.
+    fn again(&mut self, decided: Vec<Decided>) {
+        decided.into_iter().rev().for_each(|one| self.waiting.push_front(one.again()));
     }
 
     /// After a failed commit: drops the memory, loads what is stored, and tells what became of the page.
@@ -385,9 +425,7 @@ impl Sequencer {
     }
 
     async fn reload(&mut self) -> Result<()> {
-        if let Worker::Busy(done) = &mut self.worker {
-            drop(done.await);
-        }
+        self.worker.rest().await;
         self.worker = Worker::Idle(None);
         let loaded = load::load(&self.db.store).await?;
         self.head = loaded.seen.head.clone();
@@ -400,68 +438,13 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Hands a full segment to a worker that writes it to runs.
+    /// Has a full segment written to runs.
     fn checkpoint(&mut self) {
-        if let Worker::Busy(done) = &mut self.worker {
-            match done.try_recv() {
-                Ok(checkpointer) => self.worker = Worker::Idle(checkpointer),
-                Err(oneshot::error::TryRecvError::Empty) => return,
-                Err(oneshot::error::TryRecvError::Closed) => self.worker = Worker::Idle(None),
-            }
-        }
         let full = self.view.read().tail.active().frames().len() >= self.config.segment_frames;
-        let Worker::Idle(checkpointer) = &mut self.worker else { return };
-        if !full || self.stale {
-            return;
+        if full && self.worker.is_idle() {
+            self.worker.write(&self.db, &self.view);
         }
-        let checkpointer = checkpointer.take();
-        self.view.write().tail.seal();
-        let (sender, receiver) = oneshot::channel();
-        let (store, view) = (Arc::clone(&self.db.store), Arc::clone(&self.view));
-        self.db.runtime.spawn(
-            "ledger checkpoint",
-            Box::pin(async move {
-                let written = write_sealed(&store, &view, checkpointer).await;
-                if let Err(error) = &written {
-                    tracing::warn!(%error, "a checkpoint of the ledger was not written; it is tried again later");
-                }
-                drop(sender.send(written.ok()));
-            }),
-        );
-        self.worker = Worker::Busy(receiver);
     }
-}
-
-/// Writes every sealed segment, oldest first.
-async fn write_sealed(
-    store: &Arc<dyn Store>,
-    view: &View,
-    checkpointer: Option<Box<Checkpointer>>,
-) -> Result<Box<Checkpointer>> {
-    let mut checkpointer = match checkpointer {
-        Some(checkpointer) => checkpointer,
-        None => Box::new(load::load_checkpoint(store).await?),
-    };
-    loop {
-        let Some(segment) = view.read().tail.oldest_sealed() else { return Ok(checkpointer) };
-        let pair = checkpointer.write(&segment).await?;
-        let mut seen = view.write();
-        let mut runs = seen.runs.to_vec();
-        runs.push(Arc::new(pair));
-        seen.runs = Arc::new(runs);
-        seen.tail.drop_below(segment.end());
-    }
-}
-
-/// The ids that transfers bear or name.
-fn ids_of(items: &[NewTransfer]) -> impl Iterator<Item = RawId> {
-    items.iter().flat_map(|new| {
-        let named = match new.action {
-            Action::Post { pending, .. } | Action::Void { pending } => Some(pending.0),
-            _ => None,
-        };
-        std::iter::once(new.id.0).chain(named)
-    })
 }
 
 fn account_exists() -> Error {

@@ -11,11 +11,13 @@ use crate::transactions::ledger::page::Outcome;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Send(Vec<(u64, u8, u8, u32, Kind)>, bool),
+    /// Batches at the same moment.
+    Send(Vec<(Vec<(u64, u8, u8, u32, Kind)>, bool)>),
     Wait(u32),
     /// Everything in memory is forgotten.
     Crash,
-    Fail(Fault),
+    /// How the next commits end.
+    Fail(Vec<Fault>),
     /// A second process opens the same store and moves something: the first must notice.
     Intruder(u64),
 }
@@ -36,11 +38,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..200u64).prop_map(Kind::Void),
     ];
     let transfer = (0..200u64, 0..4u8, 0..4u8, 0..50u32, kind);
+    let fault =
+        prop_oneof![Just(Fault::None), Just(Fault::Refused), Just(Fault::Lost), Just(Fault::AppliedSilently)];
     let step = prop_oneof![
-        12 => (proptest::collection::vec(transfer, 1..12), any::<bool>()).prop_map(|(items, linked)| Step::Send(items, linked)),
+        12 => proptest::collection::vec((proptest::collection::vec(transfer, 1..12), any::<bool>()), 1..5)
+            .prop_map(Step::Send),
         1 => (1..4u32).prop_map(Step::Wait),
         2 => Just(Step::Crash),
-        2 => prop_oneof![Just(Fault::Refused), Just(Fault::Lost), Just(Fault::AppliedSilently)].prop_map(Step::Fail),
+        2 => proptest::collection::vec(fault, 1..4).prop_map(Step::Fail),
         1 => (1_000..2_000u64).prop_map(Step::Intruder),
     ];
     proptest::collection::vec(step, 1..60)
@@ -52,7 +57,7 @@ proptest! {
     #[test]
     fn what_was_acknowledged_is_there_once_and_the_ledger_balances(steps in steps(), seed in any::<u64>()) {
         let world = World::new(seed);
-        let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store)));
+        let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
         let mut domain = world.open_on(flaky.clone());
         let accounts = [
             world.account(&domain, "EUR", None),
@@ -63,15 +68,20 @@ proptest! {
         let mut acknowledged: BTreeMap<TransferId, Transfer> = BTreeMap::new();
         for step in steps {
             match step {
-                Step::Send(items, linked) => {
-                    let transfers = items.into_iter().map(|item| new_transfer(&accounts, item)).collect();
-                    let Ok(outcomes) = world.run(domain.submit(&system(), transfers, linked)) else { continue };
-                    for outcome in outcomes {
+                Step::Send(batches) => {
+                    let context = system();
+                    let sent = batches.into_iter().map(|(items, linked)| {
+                        let transfers = items.into_iter().map(|item| new_transfer(&accounts, item)).collect();
+                        domain.submit(&context, transfers, linked)
+                    });
+                    let answers = world.run(futures_util::future::join_all(sent));
+                    for outcome in answers.into_iter().flatten().flatten() {
                         if let Outcome::Created(recorded) = outcome
                             && matches!(recorded.frame.kind, crate::transactions::ledger::frame::Kind::Transfer)
                         {
                             let id = recorded.frame.transfer_id();
                             let read = world.run(domain.read_transfer(&system(), id)).unwrap();
+                            prop_assert_eq!(read.created_at, recorded.frame.time);
                             prop_assert!(acknowledged.insert(id, read).is_none(), "acknowledged twice");
                         }
                     }
@@ -83,7 +93,7 @@ proptest! {
                     flaky.next(&[]);
                     domain = world.open_on(flaky.clone());
                 }
-                Step::Fail(fault) => flaky.next(&[fault]),
+                Step::Fail(faults) => flaky.next(&faults),
                 Step::Intruder(number) => {
                     let other = world.open();
                     let request = with_id(request(accounts[0], accounts[2], "0.01"), number);
@@ -134,7 +144,7 @@ fn new_transfer(
 #[test]
 fn a_refused_commit_is_told_and_the_next_one_works() {
     let world = World::new(2);
-    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store)));
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
     let domain = world.open_on(flaky.clone());
     let (bank, ada) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
     flaky.next(&[Fault::Refused]);
@@ -148,7 +158,7 @@ fn a_refused_commit_is_told_and_the_next_one_works() {
 #[test]
 fn a_commit_without_an_answer_is_settled_by_what_is_stored() {
     let world = World::new(2);
-    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store)));
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
     let domain = world.open_on(flaky.clone());
     let (bank, ada) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
     for (fault, posted) in [(Fault::Lost, "1.00"), (Fault::AppliedSilently, "2.00")] {
@@ -178,7 +188,7 @@ fn a_second_writer_is_noticed_and_its_transfers_are_seen() {
 #[test]
 fn a_checkpoint_that_fails_in_the_middle_is_made_again() {
     let world = World::new(2);
-    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store)));
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
     let domain = world.open_on(flaky.clone());
     let (bank, ada) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
     let batch = |n: u64| TransferBatch {

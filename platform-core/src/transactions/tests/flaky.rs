@@ -1,11 +1,13 @@
 //! A store that fails as stores fail: before a commit, or after it without an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::kernel::{BoxFuture, Error, EventPosition, Position, Result};
+use crate::ports::runtime::Runtime;
 use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, IndexRange, ScanPage, Store};
 
 /// How the next commits end.
@@ -23,12 +25,14 @@ pub(super) enum Fault {
 
 pub(super) struct FlakyStore {
     inner: Arc<dyn Store>,
+    /// Commits take their time.
+    runtime: Arc<dyn Runtime>,
     faults: Mutex<Vec<Fault>>,
 }
 
 impl FlakyStore {
-    pub(super) fn new(inner: Arc<dyn Store>) -> FlakyStore {
-        FlakyStore { inner, faults: Mutex::new(Vec::new()) }
+    pub(super) fn new(inner: Arc<dyn Store>, runtime: Arc<dyn Runtime>) -> FlakyStore {
+        FlakyStore { inner, runtime, faults: Mutex::new(Vec::new()) }
     }
 
     /// The ends of the next commits; all later ones are as they should be.
@@ -60,6 +64,7 @@ impl Store for FlakyStore {
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, CommitError>> {
         let fault = self.faults.lock().pop().unwrap_or(Fault::None);
         Box::pin(async move {
+            self.runtime.sleep(Duration::from_millis(1)).await;
             match fault {
                 Fault::None => self.inner.commit(batch).await,
                 Fault::Refused => Err(unavailable(false)),
