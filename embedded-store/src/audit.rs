@@ -1,7 +1,6 @@
 //! The audit log of a data folder, from outside of the running platform.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,9 +82,7 @@ impl Files {
         let folder = to.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         let beside = folder.join(".writing");
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
+        fs::write(&beside, bytes)?;
         fs::rename(&beside, to)
     }
 }

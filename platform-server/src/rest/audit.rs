@@ -1,11 +1,13 @@
 //! The audit trail: entries, proofs, checkpoints.
 
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
 use platform_core::audit::{AuditEntry, ConsistencyProof, EntryProof, EventsQuery, READ};
 use platform_core::kernel::{Cursor, Page, Result, Timestamp};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Access, Call, Endpoint, Json, Path, Query, Text, page};
+use super::{Access, Call, Endpoint, Json, Path, Query, Raw, Text, page};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let access = || Access::Permission(READ);
@@ -20,6 +22,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ),
         Endpoint::get("/v1/audit/consistency", access(), "Proves that nothing was changed", consistency),
         Endpoint::get("/v1/audit/checkpoint", access(), "The signed checkpoint over all entries", checkpoint),
+        Endpoint::get("/v1/audit/log/{*path}", access(), "The log as files of C2SP tlog-tiles", file),
         Endpoint::get("/v1/audit/key", access(), "The key that checks the checkpoints", key),
     ]
 }
@@ -77,4 +80,14 @@ async fn checkpoint(call: Call) -> Result<Text> {
 
 async fn key(call: Call) -> Result<Text> {
     Ok(Text(format!("{}\n", call.platform().audit().verifier_key(&call.context).await?)))
+}
+
+/// `checkpoint`, `tile/…`, `tile/entries/…`: what a tool of others asks for, given the URL up to `log/`.
+async fn file(call: Call, Path(path): Path<String>) -> Result<Raw> {
+    let bytes = call.platform().audit().resource(&call.context, &path).await?;
+    let is_text = path == "checkpoint";
+    let content_type = if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+    let mut response = Response::new(Bytes::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(Raw(response))
 }

@@ -21,7 +21,7 @@ impl Operation {
     /// Nothing yet, at a path.
     pub(crate) fn new(path: &'static str) -> Operation {
         let parameter_names =
-            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(bare).collect();
         Operation {
             parameter_names,
             parameters: Vec::new(),
@@ -132,13 +132,13 @@ impl Operation {
 
 /// The document over all endpoints.
 pub fn document(endpoints: &[Endpoint]) -> Value {
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
     schemas.insert("Problem".to_owned(), value_of(&Problem::schema()));
     for endpoint in endpoints {
         let operation = endpoint.operation.render(endpoint);
         paths
-            .entry(endpoint.path)
+            .entry(endpoint.path.replace("{*", "{"))
             .or_default()
             .insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
         schemas.extend(endpoint.operation.schemas.iter().cloned());
@@ -172,6 +172,11 @@ fn operation_id(endpoint: &Endpoint) -> String {
         endpoint.method.as_str().to_ascii_lowercase(),
         path.replace("__", "_").trim_end_matches('_')
     )
+}
+
+/// The name of a parameter without the star of one that takes the rest of a path.
+fn bare(name: &str) -> &str {
+    name.trim_start_matches('*')
 }
 
 /// The first word of the path behind `/v1`.
