@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use embedded_store::{SqliteStores, SystemRuntime};
+use embedded_store::open_backends;
 use platform_core::Platform;
 use platform_core::kernel::{AccountId, Amount, Context, RawId, Timestamp, TransferId};
-use platform_core::ports::MemoryBackends;
 use platform_core::transactions::ledger::page::Outcome;
 use platform_core::transactions::ledger::state::{Action, NewTransfer};
 use platform_core::transactions::{NewAccount, Transactions};
@@ -114,9 +113,7 @@ impl Bench {
     fn open(&mut self) {
         let path = self.folder.path().join("data");
         self.platform = Some(self.tokio.block_on(async {
-            let runtime = Arc::new(SystemRuntime::current());
-            let mut backends = MemoryBackends::new(runtime).backends().await.expect("ports");
-            backends.stores = Arc::new(SqliteStores::open(&path).expect("a folder"));
+            let backends = open_backends(&path, Vec::new()).await.expect("a folder");
             let platform = Platform::builder(backends).build().await.expect("a platform");
             platform.start().await.expect("started");
             platform

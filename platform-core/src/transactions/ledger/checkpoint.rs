@@ -52,8 +52,11 @@ impl Checkpointer {
     /// `store.…`, `ledger.damaged`. The checkpointer is then of no use any more: load it anew.
     pub async fn write(&mut self, segment: &Segment) -> Result<RunPair> {
         let mut touched = BTreeSet::new();
+        if segment.first() != self.checkpoint.upto {
+            return Err(damaged("order of segments"));
+        }
         self.advance(segment, &mut touched)?;
-        let run = self.checkpoint.next_run;
+        let run = self.begin().await?;
         let (ids, accounts) = (ids_of(run, segment), accounts_of(run, segment));
         let filters = ids.run.filter_chunks();
         let entry = RunEntry {
@@ -84,7 +87,7 @@ impl Checkpointer {
                 .map(|(block, number)| put(part(&OPEN_PENDING, segment.end(), number), block)),
         );
         self.checkpoint.upto = segment.end();
-        self.checkpoint.next_run = run + 1;
+        self.checkpoint.unfinished.retain(|unfinished| *unfinished != run);
         self.checkpoint.accounts = self.state.accounts().len() as u64;
         self.checkpoint.runs.push(entry.clone());
         self.commit(writes, old).await?;
@@ -107,9 +110,30 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// Takes a number for a run. From here on nobody writes to it but who took it: every commit of a
+    /// worker expects the version of the checkpoint that it has itself written last.
+    async fn begin(&mut self) -> Result<u64> {
+        let run = self.checkpoint.next_run;
+        self.checkpoint.next_run += 1;
+        self.checkpoint.unfinished.push(run);
+        self.save(Batch::default()).await?;
+        Ok(run)
+    }
+
+    /// Commits a batch together with the checkpoint.
+    async fn save(&mut self, mut batch: Batch) -> Result<()> {
+        let key = Checkpoint::key(self.checkpoint.id());
+        batch.expects.push((key.clone(), self.expect));
+        batch.writes.push(Write::Put { key, body: self.checkpoint.to_body()?, entries: Vec::new() });
+        self.expect = Expect::Version(self.store.commit(batch).await?.position);
+        Ok(())
+    }
+
     /// Commits in steps; the checkpoint itself comes last, so what was written before counts only then.
     async fn commit(&mut self, writes: Vec<Write>, (upto, blocks): (u64, u32)) -> Result<()> {
-        let mut batch = Batch::default();
+        let key = Checkpoint::key(self.checkpoint.id());
+        let fenced = || Batch { expects: vec![(key.clone(), self.expect)], ..Batch::default() };
+        let mut batch = fenced();
         let mut bytes = 0;
         for write in writes {
             if let Write::Put { body, .. } = &write {
@@ -118,18 +142,15 @@ impl Checkpointer {
             batch.writes.push(write);
             if bytes >= COMMIT_BYTES {
                 bytes = 0;
-                self.store.commit(std::mem::take(&mut batch)).await?;
+                self.store.commit(std::mem::replace(&mut batch, fenced())).await?;
             }
         }
-        let key = Checkpoint::key(self.checkpoint.id());
-        batch.expects.push((key.clone(), self.expect));
-        batch.writes.push(Write::Put { key, body: self.checkpoint.to_body()?, entries: Vec::new() });
+        batch.expects.clear();
         if upto != self.checkpoint.upto {
             let old = (0..blocks).map(|block| Write::Delete { key: part(&OPEN_PENDING, upto, block) });
             batch.writes.extend(old);
         }
-        self.expect = Expect::Version(self.store.commit(batch).await?.position);
-        Ok(())
+        self.save(batch).await
     }
 
     fn account_bytes(&self, block: u64) -> Vec<u8> {
@@ -250,33 +271,36 @@ pub fn pending_from(block: &[u8]) -> Result<Vec<Pending>> {
     read.filter(|_| rest.is_empty()).ok_or_else(|| damaged("open pending transfers"))
 }
 
-/// Removes what an interrupted worker left behind: blocks of runs that no checkpoint names. The
-/// checkpoint is written anew before, so a worker that still lives somewhere cannot name them later.
+/// Removes what an interrupted worker left behind. The checkpoint is written anew before: a worker that
+/// still lives somewhere (of a process that was taken for dead) can write nothing any more.
 ///
 /// # Errors
 /// `store.…`.
-pub async fn sweep(store: &dyn Store, checkpoint: &Checkpoint, expect: Expect) -> Result<Expect> {
-    let mut stray: Vec<DocKey> = Vec::new();
-    for (collection, from) in [
-        (&ID_RUNS, checkpoint.next_run),
-        (&ID_FILTERS, checkpoint.next_run),
-        (&ACCOUNT_RUNS, checkpoint.next_run),
-        (&OPEN_PENDING, checkpoint.upto + 1),
-    ] {
-        stray.extend(load::keys_from(store, collection, from).await?);
+pub async fn sweep(
+    store: &Arc<dyn Store>,
+    checkpoint: Checkpoint,
+    expect: Expect,
+) -> Result<(Checkpoint, Expect)> {
+    let mut stray: Vec<DocKey> = load::keys_of(store.as_ref(), &OPEN_PENDING, None).await?;
+    stray.retain(|key| !key.id.starts_with(&checkpoint.upto.to_be_bytes()));
+    for run in &checkpoint.unfinished {
+        for collection in [&ID_RUNS, &ID_FILTERS, &ACCOUNT_RUNS] {
+            stray.extend(load::keys_of(store.as_ref(), collection, Some(*run)).await?);
+        }
     }
-    if stray.is_empty() {
-        return Ok(expect);
+    if stray.is_empty() && checkpoint.unfinished.is_empty() {
+        return Ok((checkpoint, expect));
     }
-    let key = Checkpoint::key(checkpoint.id());
-    let fence = Write::Put { key: key.clone(), body: checkpoint.to_body()?, entries: Vec::new() };
-    let batch = Batch { expects: vec![(key, expect)], writes: vec![fence], ..Batch::default() };
-    let position = store.commit(batch).await?.position;
-    for keys in stray.chunks(1_000) {
+    let mut sweeper = Checkpointer::new(Arc::clone(store), checkpoint, expect, State::default());
+    sweeper.save(Batch::default()).await?;
+    for keys in stray.chunks(32) {
         let writes = keys.iter().map(|key| Write::Delete { key: key.clone() }).collect();
-        store.commit(Batch { writes, ..Batch::default() }).await?;
+        let expects = vec![(Checkpoint::key(sweeper.checkpoint.id()), sweeper.expect)];
+        store.commit(Batch { expects, writes, ..Batch::default() }).await?;
     }
-    Ok(Expect::Version(position))
+    sweeper.checkpoint.unfinished.clear();
+    sweeper.save(Batch::default()).await?;
+    Ok((sweeper.checkpoint, sweeper.expect))
 }
 
 #[cfg(test)]

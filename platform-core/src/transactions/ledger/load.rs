@@ -1,11 +1,9 @@
 //! Opening the ledger: runs and snapshots as of the last checkpoint, and the frames behind it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::kernel::merkle;
-use crate::kernel::{Result, Timestamp};
+use crate::kernel::{Result, Timestamp, limits, merkle};
 use crate::ports::store::{Collection, Doc, DocKey, Document, Expect, IndexRange, Store};
 
 use super::checkpoint::{Checkpointer, accounts_from, pending_from, sweep};
@@ -37,19 +35,29 @@ pub struct Loaded {
     pub checkpointer: Checkpointer,
 }
 
-/// Loads the ledger.
+/// Loads the ledger; again, when another process writes a checkpoint meanwhile.
 ///
 /// # Errors
 /// `store.…`, `ledger.damaged`.
 pub async fn load(store: &Arc<dyn Store>) -> Result<Loaded> {
+    for _ in 1..limits::COMMAND_ATTEMPTS {
+        match attempt(store).await {
+            Err(error) if error.code() == "store.conflict" => {}
+            loaded => return loaded,
+        }
+    }
+    attempt(store).await
+}
+
+async fn attempt(store: &Arc<dyn Store>) -> Result<Loaded> {
     let keys = [Head::key(MAIN), Checkpoint::key(MAIN)];
     let mut docs = store.get(&keys).await?.into_iter();
     let (head, expect) = read::<Head>(docs.next().flatten())?;
     let (checkpoint, checkpoint_expect) = read::<Checkpoint>(docs.next().flatten())?;
     let head =
         head.unwrap_or_else(|| Head { page: 0, next: 0, time: Timestamp::EPOCH, hash: merkle::empty_root() });
-    let checkpoint = checkpoint.unwrap_or_default();
-    let checkpoint_expect = sweep(store.as_ref(), &checkpoint, checkpoint_expect).await?;
+    let (checkpoint, checkpoint_expect) =
+        sweep(store, checkpoint.unwrap_or_default(), checkpoint_expect).await?;
     let mut runs = Vec::new();
     for entry in &checkpoint.runs {
         runs.push(Arc::new(run(store.as_ref(), entry).await?));
@@ -77,14 +85,15 @@ pub async fn load_checkpoint(store: &Arc<dyn Store>) -> Result<Checkpointer> {
     Ok(Checkpointer::new(Arc::clone(store), checkpoint, expect, state))
 }
 
-/// The keys of a collection whose ids begin with this number or a higher one.
+/// The keys of a collection, or those of one run in it.
 ///
 /// # Errors
 /// `store.…`.
-pub async fn keys_from(store: &dyn Store, collection: &Collection, from: u64) -> Result<Vec<DocKey>> {
-    let mut range = IndexRange::ids(collection.name)
-        .between(Bound::Included(from.to_be_bytes().to_vec()), Bound::Unbounded)
-        .limit(READ_DOCS);
+pub async fn keys_of(store: &dyn Store, collection: &Collection, run: Option<u64>) -> Result<Vec<DocKey>> {
+    let mut range = IndexRange::ids(collection.name).limit(READ_DOCS);
+    if let Some(run) = run {
+        range = range.prefix(&run.to_be_bytes());
+    }
     let mut keys = Vec::new();
     loop {
         let page = store.scan(&range).await?;
@@ -103,7 +112,11 @@ fn read<T: Document>(doc: Option<Doc>) -> Result<(Option<T>, Expect)> {
     }
 }
 
-async fn run(store: &dyn Store, entry: &RunEntry) -> Result<RunPair> {
+/// Loads what of a run is in memory.
+///
+/// # Errors
+/// `store.…`, `ledger.damaged`.
+pub async fn run(store: &dyn Store, entry: &RunEntry) -> Result<RunPair> {
     let mut keys = vec![part(&ID_RUNS, entry.run, FENCES), part(&ACCOUNT_RUNS, entry.run, FENCES)];
     keys.extend((0..entry.filter_chunks).map(|chunk| part(&ID_FILTERS, entry.run, chunk)));
     let docs = all(store, &keys).await?;

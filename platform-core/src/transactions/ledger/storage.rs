@@ -60,6 +60,8 @@ pub struct Checkpoint {
     pub upto: u64,
     /// The number of the next run.
     pub next_run: u64,
+    /// Runs that were begun and are not in `runs` yet: what an interrupted worker left behind.
+    pub unfinished: Vec<u64>,
     /// Runs, oldest first: each covers the frames behind the one before it.
     pub runs: Vec<RunEntry>,
     /// Accounts in the snapshot.

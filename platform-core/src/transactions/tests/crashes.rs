@@ -195,8 +195,8 @@ fn a_checkpoint_that_fails_in_the_middle_is_made_again() {
         transfers: (0..50).map(|i| with_id(request(bank, ada, "1"), n * 50 + i)).collect(),
         linked: false,
     };
-    // The page is committed, its checkpoint is not.
-    flaky.next(&[Fault::None, Fault::Lost]);
+    // The page is committed, and the beginning of its checkpoint, but not its end.
+    flaky.next(&[Fault::None, Fault::None, Fault::Lost]);
     world.run(domain.transfer_batch(&system(), &batch(0))).unwrap();
     world.run(world.sim.runtime().sleep(Duration::from_secs(1)));
     assert_eq!(domain.ledger.view().read().runs.len(), 0);
@@ -208,4 +208,23 @@ fn a_checkpoint_that_fails_in_the_middle_is_made_again() {
     let reopened = world.open();
     assert_eq!(reopened.ledger.view().read().runs.len(), 2);
     assert_eq!(world.held(&reopened, ada).0, "100.00");
+}
+
+#[test]
+fn a_checkpoint_that_was_written_without_an_answer_is_taken_over() {
+    let world = World::new(2);
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
+    let domain = world.open_on(flaky.clone());
+    let (bank, ada) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
+    let batch = TransferBatch { transfers: vec![request(bank, ada, "1"); 50], linked: false };
+    flaky.next(&[Fault::None, Fault::None, Fault::AppliedSilently]);
+    for runs in [0, 2] {
+        world.run(domain.transfer_batch(&system(), &batch)).unwrap();
+        world.run(world.sim.runtime().sleep(Duration::from_secs(1)));
+        assert_eq!(domain.ledger.view().read().runs.len(), runs);
+    }
+    let reopened = world.open();
+    assert_eq!(reopened.ledger.view().read().runs.len(), 2);
+    assert_eq!(world.held(&reopened, ada).0, "100.00");
+    world.run(reopened.verify(&system())).unwrap();
 }
