@@ -25,7 +25,9 @@ pub struct Backbone {
     partitions: u16,
     members: Mutex<Members>,
     running: tokio::sync::Mutex<Option<Running>>,
-    pub(super) watched: Mutex<Watched>,
+    pub(super) watched: Arc<Mutex<Watched>>,
+    /// How often it was stopped: whoever waits for handlers stops waiting.
+    pub(super) stops: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -57,7 +59,8 @@ impl Backbone {
             partitions: PARTITIONS,
             members: Mutex::default(),
             running: tokio::sync::Mutex::default(),
-            watched: Mutex::default(),
+            watched: Arc::default(),
+            stops: watch::Sender::new(0),
         }
     }
 
@@ -128,13 +131,15 @@ impl Backbone {
 
     /// Asks everything to end, and waits until it has. It may be started again.
     pub async fn stop(&self) {
-        let Some(running) = self.running.lock().await.take() else { return };
-        *self.watched.lock() = Watched::default();
+        let mut guard = self.running.lock().await;
+        let Some(running) = guard.take() else { return };
+        self.stops.send_modify(|stops| *stops += 1);
         // Handlers first, so that what they publish at the end still finds its relay.
         for (.., lanes) in running.lanes {
             lanes.stop().await;
         }
         running.stopper.stop().await;
+        *self.watched.lock() = Watched::default();
     }
 
     pub(super) fn handlers(&self) -> Vec<Arc<dyn Handler>> {
@@ -167,7 +172,8 @@ impl Backbone {
     fn start_relay(&self, database: &Database, stopper: &Stopper) {
         let relayed = watch::Sender::new(0);
         self.watched.lock().relays.push((Arc::clone(&database.store), relayed.subscribe()));
-        let relay = Relay { backends: self.backends.clone(), store: Arc::clone(&database.store), relayed };
+        let (backends, store) = (self.backends.clone(), Arc::clone(&database.store));
+        let relay = Relay { backends, store, relayed, watched: Arc::clone(&self.watched) };
         self.backends.runtime.spawn("backbone.relay", Box::pin(relay.run(stopper.shutdown())));
     }
 
@@ -181,9 +187,7 @@ impl Backbone {
         for store in self.stores_of(&**handler) {
             // The log decides: the topic may have been declared with another number.
             for partition in 0..self.backends.log.ends(&store)?.len() {
-                let (next, retrying) = (watch::Sender::new(0), watch::Sender::new(0));
-                let (store, partition) = (store.clone(), partition as u16);
-                progress.push(Arc::new(Progress { store, partition, next, retrying }));
+                progress.push(Arc::new(Progress::new(store.clone(), partition as u16)));
             }
         }
         let lanes = match handler.order() {

@@ -20,6 +20,9 @@ pub(super) struct Generations {
     pub(super) building: Option<u64>,
     /// Which one is being removed.
     pub(super) retired: Option<u64>,
+    /// The log was replaced: it does not hold every event any more, and nothing is rebuilt from it.
+    #[serde(default)]
+    pub(super) history_gone: bool,
 }
 
 /// The generation of a projection that is read now: the first 8 bytes (big endian) of the ids of its
@@ -66,6 +69,17 @@ pub(super) async fn change(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Remembers that the log was replaced.
+///
+/// # Errors
+/// As [`change`].
+pub(super) async fn history_is_gone(database: &Database, handler: &str) -> Result<()> {
+    if !read(database, handler).await?.1.history_gone {
+        change(database, handler, |now| Generations { history_gone: true, ..now }).await?;
+    }
+    Ok(())
 }
 
 /// Removes a generation: its documents, its marks, its letters.

@@ -2,6 +2,8 @@
 //! the handlers, whose effects happen exactly once.
 //!
 //! - [`Handler`]: what a domain does about events.
+//! - [`saga`]: steps over several domains, compensated in reverse order.
+//! - [`DeadLetters`]: events that could not be handled.
 //! - [`Task`], [`Wake`], [`Shutdown`]: workers that run beside the requests, and end together.
 //! - [`Parts`]: what a domain contributes.
 //! - [`Backbone`]: runs all of it.
@@ -18,6 +20,7 @@ mod parts;
 mod rebuild;
 mod relay;
 mod retry;
+pub mod saga;
 mod settle;
 mod sweeper;
 mod task;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::saga::{self, Saga};
 use super::{Handler, Task};
 
 /// What a domain contributes to a platform, besides its store.
@@ -23,6 +24,13 @@ impl Parts {
     #[must_use]
     pub fn handler(mut self, handler: impl Handler) -> Parts {
         self.handlers.push(Arc::new(handler));
+        self
+    }
+
+    /// The same with a saga, and the worker that runs it.
+    #[must_use]
+    pub fn saga<S: Saga>(mut self, saga: S) -> Parts {
+        self.tasks.push(saga::task(saga));
         self
     }
 

@@ -14,7 +14,7 @@ impl Backbone {
     ///
     /// # Errors
     /// `backbone.no_such_handler`; `backbone.not_rebuildable` for reactors and for projections that
-    /// name no collections; `backbone.history_gone` when retention has removed events;
+    /// name no collections; `backbone.history_gone` when retention has removed events or the log was replaced;
     /// `backbone.rebuilding`; `backbone.not_running`.
     pub async fn rebuild(&self, name: &str) -> Result<()> {
         let handler = self.handler(name).ok_or_else(|| {
@@ -23,9 +23,9 @@ impl Backbone {
         if handler.kind() != Kind::Projection || handler.generations().is_empty() {
             return Err(Error::invalid("backbone.not_rebuildable", "only a projection with generations"));
         }
-        self.check_history(&*handler).await?;
         let database = handler.database();
         let before = generation::read(database, name).await?.1;
+        self.check_history(&*handler, before.history_gone).await?;
         if let Some(retired) = before.retired {
             generation::remove(&*handler, retired).await?;
         }
@@ -43,11 +43,11 @@ impl Backbone {
     async fn build(&self, handler: &Arc<dyn Handler>, old: u64, new: u64) -> Result<()> {
         let (database, name) = (handler.database(), handler.name());
         self.start_generation(handler, new).await?;
-        if let Err(error) = self.generation_caught_up(name, new).await {
+        if let Err(error) = self.unless_stopped(self.generation_caught_up(name, new)).await {
             self.stop_generation(name, new).await;
             return Err(error);
         }
-        let swapped = Generations { live: new, building: None, retired: Some(old) };
+        let swapped = Generations { live: new, retired: Some(old), ..Generations::default() };
         if let Err(error) = generation::change(database, name, |_| swapped).await {
             self.stop_generation(name, new).await;
             return Err(error);
@@ -58,12 +58,13 @@ impl Backbone {
         Ok(())
     }
 
-    async fn check_history(&self, handler: &dyn Handler) -> Result<()> {
+    async fn check_history(&self, handler: &dyn Handler, mut is_gone: bool) -> Result<()> {
         for store in self.stores_of(handler) {
-            if self.backends.log.bounds(&store).await?.iter().any(|(first, _)| *first > 0) {
+            is_gone |= self.backends.log.bounds(&store).await?.iter().any(|(first, _)| *first > 0);
+            if is_gone {
                 return Err(Error::precondition(
                     "backbone.history_gone",
-                    "retention has removed the beginning of a topic",
+                    "the log does not hold every event from the first on",
                 )
                 .with("topic", store));
             }

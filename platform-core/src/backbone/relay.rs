@@ -1,12 +1,15 @@
 //! From a store's outbox to its topic of the log.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Shutdown;
+use super::engine::Watched;
 use super::retry::Pause;
 use crate::kernel::{Error, Event, EventPosition, Position, Result};
 use crate::ports::Backends;
@@ -25,11 +28,15 @@ const TRIM_PAUSE: Duration = Duration::from_secs(2);
 ///
 /// Where it stands is not written anywhere: the last record of each partition of the log tells which
 /// events are there. So a crash between append and trim repeats nothing.
+///
+/// An event stays in the outbox until every handler has handled it. So a log that is lost or replaced
+/// by an older one loses nothing that is still to be done: it is filled anew.
 pub(super) struct Relay {
     pub(super) backends: Backends,
     pub(super) store: Arc<dyn Store>,
     /// Every commit up to here has its events in the log.
     pub(super) relayed: watch::Sender<Position>,
+    pub(super) watched: Arc<Mutex<Watched>>,
 }
 
 /// What a relay knows while it runs.
@@ -38,7 +45,10 @@ struct Place {
     tails: Vec<EventPosition>,
     /// The last event that was moved.
     after: EventPosition,
-    untrimmed: usize,
+    /// What was moved and is still in the outbox: each event, and its partition.
+    untrimmed: VecDeque<(EventPosition, u16)>,
+    /// When so many are untrimmed, a trim is tried.
+    trim_at: usize,
 }
 
 impl Relay {
@@ -53,7 +63,12 @@ impl Relay {
     }
 
     async fn relay(&self, shutdown: &Shutdown, pause: &mut Pause) -> Result<()> {
-        let mut place = Place { tails: self.tails().await?, after: EventPosition::START, untrimmed: 0 };
+        let mut place = Place {
+            tails: self.tails().await?,
+            after: EventPosition::START,
+            untrimmed: VecDeque::new(),
+            trim_at: TRIM_AFTER,
+        };
         let mut committed = self.store.committed();
         while !shutdown.is_asked() {
             let upto = *committed.borrow_and_update();
@@ -65,7 +80,7 @@ impl Relay {
             self.relayed.send_replace(upto);
             self.wait(&mut place, &mut committed, shutdown).await?;
         }
-        self.trim(&mut place).await
+        self.trim(&mut place).await.map(|_| ())
     }
 
     /// The position of the last event of every partition.
@@ -88,7 +103,7 @@ impl Relay {
         let events = self.store.outbox(place.after, AT_ONCE).await?;
         let (count, Some((last, _))) = (events.len(), events.last()) else { return Ok(0) };
         let last = *last;
-        let mut records = Vec::with_capacity(count);
+        let (mut records, mut moved) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, json) in events {
             let mut event = Event::from_json(&json)?;
             event.store = self.store.name().to_owned();
@@ -98,23 +113,47 @@ impl Relay {
             if !there {
                 records.push(NewRecord::new(event.key.clone(), event.to_json()));
             }
+            moved.push((position, partition));
         }
         if !records.is_empty() {
             self.backends.log.append(self.store.name(), records).await?;
         }
         place.after = last;
-        place.untrimmed += count;
-        if place.untrimmed >= TRIM_AFTER {
+        place.untrimmed.extend(moved);
+        if place.untrimmed.len() >= place.trim_at {
             self.trim(place).await?;
+            place.trim_at = place.untrimmed.len() + TRIM_AFTER;
         }
         Ok(count)
     }
 
-    async fn trim(&self, place: &mut Place) -> Result<()> {
-        if std::mem::take(&mut place.untrimmed) > 0 {
-            self.store.trim_outbox(place.after).await?;
+    /// Forgets what every handler has handled; whether something was left.
+    async fn trim(&self, place: &mut Place) -> Result<bool> {
+        let handled = self.handled(place.tails.len());
+        let is_done = |(position, partition): &(EventPosition, u16)| {
+            handled.get(usize::from(*partition)).is_some_and(|upto| position <= upto)
+        };
+        let mut done = None;
+        while let Some((position, _)) = place.untrimmed.pop_front_if(|event| is_done(event)) {
+            done = Some(position);
         }
-        Ok(())
+        if let Some(upto) = done {
+            self.store.trim_outbox(upto).await?;
+        }
+        Ok(!place.untrimmed.is_empty())
+    }
+
+    /// Per partition: everything up to here was handled by every handler.
+    fn handled(&self, partitions: usize) -> Vec<EventPosition> {
+        let mut handled = vec![EventPosition::end_of(Position::MAX); partitions];
+        let watched = self.watched.lock();
+        let lanes = watched.lanes.iter().flat_map(|(_, _, lanes)| lanes);
+        for progress in lanes.filter(|progress| progress.store == self.store.name()) {
+            if let Some(upto) = handled.get_mut(usize::from(progress.partition)) {
+                *upto = (*upto).min(*progress.handled.borrow());
+            }
+        }
+        handled
     }
 
     /// Waits for a commit; trims when none comes for a while.
@@ -124,14 +163,14 @@ impl Relay {
         committed: &mut watch::Receiver<Position>,
         shutdown: &Shutdown,
     ) -> Result<()> {
-        if place.untrimmed > 0 {
+        if !place.untrimmed.is_empty() {
             let quiet = self.backends.runtime.sleep(TRIM_PAUSE);
             let mut seen = committed.clone();
             shutdown.unless_asked(select(Box::pin(seen.changed()), quiet)).await;
-            if !committed.has_changed().unwrap_or(true) && !shutdown.is_asked() {
-                return self.trim(place).await;
+            if committed.has_changed().unwrap_or(true) || shutdown.is_asked() || !self.trim(place).await? {
+                return Ok(());
             }
-            return Ok(());
+            // A handler stands still: it is looked after again with the next commit.
         }
         match shutdown.unless_asked(committed.changed()).await {
             Some(Err(_)) => Err(Error::unavailable("store.unavailable", "the store was closed")),

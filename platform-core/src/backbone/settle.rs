@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::{Either, select};
+
 use super::Backbone;
 use super::engine::{Watched, not_running};
 use super::lane::Progress;
@@ -21,6 +23,19 @@ impl Backbone {
     /// # Errors
     /// `backbone.not_running` when nothing runs, or it is stopped meanwhile; what the log returns.
     pub async fn settled(&self) -> Result<()> {
+        self.unless_stopped(self.settle()).await
+    }
+
+    /// Gives a wait up when everything is stopped meanwhile.
+    pub(super) async fn unless_stopped(&self, wait: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut stops = self.stops.subscribe();
+        match select(std::pin::pin!(stops.changed()), std::pin::pin!(wait)).await {
+            Either::Left(_) => Err(not_running()),
+            Either::Right((done, _)) => done,
+        }
+    }
+
+    async fn settle(&self) -> Result<()> {
         let mut before = Ends::new();
         for _ in 0..DEPTH {
             let watched = self.watched.lock().clone();

@@ -4,5 +4,6 @@
 
 mod faults;
 mod properties;
+mod sagas;
 mod scenarios;
 mod world;

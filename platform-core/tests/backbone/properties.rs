@@ -1,10 +1,11 @@
-//! Random crashes, duplicates and failures: every effect happens once, in the order of its key.
+//! Random crashes, duplicates, failures and lost logs: every effect happens once, in the order of its key.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use platform_core::backbone::{Kind, Order};
 use platform_core::kernel::{Context, PageRequest};
+use platform_core::ports::log::MemoryLog;
 use proptest::prelude::*;
 
 use crate::world::{Land, Listener, ear, voice};
@@ -19,15 +20,22 @@ struct Life {
     says: Vec<usize>,
     /// Percent of calls to ports that fail.
     weather: u32,
+    /// Whether the log is lost afterwards.
+    loses_log: bool,
 }
 
 fn life() -> impl Strategy<Value = Life> {
-    (1..4_000u64, proptest::collection::vec(0..KEYS.len(), 0..30), prop_oneof![Just(0), Just(3), Just(20)])
-        .prop_map(|(steps, says, weather)| Life { steps, says, weather })
+    (
+        1..4_000u64,
+        proptest::collection::vec(0..KEYS.len(), 0..30),
+        prop_oneof![Just(0), Just(3), Just(20)],
+        proptest::bool::weighted(0.2),
+    )
+        .prop_map(|(steps, says, weather, loses_log)| Life { steps, says, weather, loses_log })
 }
 
 /// One life: it talks, perhaps with long breaks, and crashes wherever it stands.
-fn live(land: &Land, life: &Life) {
+fn live(land: &mut Land, life: &Life) {
     land.weather.percent.store(life.weather, Ordering::Relaxed);
     land.sim.run_steps(life.steps, async {
         let Ok(platform) = land.open().await else { return };
@@ -38,6 +46,9 @@ fn live(land: &Land, life: &Life) {
         land.sim.runtime().sleep(Duration::from_secs(30)).await;
     });
     land.sim.crash();
+    if life.loses_log {
+        land.memory.log = MemoryLog::new(land.sim.runtime());
+    }
 }
 
 /// The end: good weather, all ears open, everything that waits is driven on.
@@ -89,9 +100,9 @@ proptest! {
         for (key, number, times) in failures {
             listener.fail(KEYS[key], number, times);
         }
-        let land = Land { partitions, ..Land::new(seed, listener) };
+        let mut land = Land { partitions, ..Land::new(seed, listener) };
         for each in &lives {
-            live(&land, each);
+            live(&mut land, each);
         }
         check(&land)?;
     }

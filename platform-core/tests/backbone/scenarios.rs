@@ -247,13 +247,15 @@ fn a_reactor_is_never_replayed() {
 }
 
 #[test]
-fn a_lost_log_does_not_make_anything_heard_twice() {
-    let mut land = Land::new(12, Listener::new());
+fn a_lost_log_neither_loses_nor_repeats_what_is_to_be_done() {
+    let mut land = Land::new(12, Listener { kind: Kind::Projection, ..Listener::new() });
     land.sim.block_on(async {
         let platform = land.open().await.unwrap();
         voice(&platform).say("a").await.unwrap();
         voice(&platform).say("a").await.unwrap();
         platform.settled().await.unwrap();
+        land.sim.runtime().sleep(Duration::from_secs(10)).await;
+        voice(&platform).say("a").await.unwrap();
         platform.stop().await;
     });
     land.memory.log = platform_core::ports::log::MemoryLog::new(land.sim.runtime());
@@ -261,7 +263,26 @@ fn a_lost_log_does_not_make_anything_heard_twice() {
         let platform = land.open().await.unwrap();
         voice(&platform).say("a").await.unwrap();
         platform.settled().await.unwrap();
-        assert_eq!(ear(&platform).heard("a").await.unwrap(), [0, 1, 2]);
+        assert_eq!(ear(&platform).heard("a").await.unwrap(), [0, 1, 2, 3]);
+        let error = platform.rebuild(&admin(), "listener.listen").await.unwrap_err();
+        assert_eq!(error.code(), "backbone.history_gone");
         platform.stop().await;
+    });
+}
+
+#[test]
+fn who_waits_for_a_settled_platform_hears_when_it_is_stopped() {
+    let listener = Listener::new();
+    listener.fail("a", 0, 1_000);
+    let land = Land::new(13, listener);
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        voice(&platform).say("a").await.unwrap();
+        let stop = async {
+            land.sim.runtime().sleep(Duration::from_millis(100)).await;
+            platform.stop().await;
+        };
+        let (settled, ()) = futures_util::future::join(platform.settled(), stop).await;
+        assert_eq!(settled.unwrap_err().code(), "backbone.not_running");
     });
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::Lane;
 use crate::backbone::mark::{Mark, StoredMark, mark_key, read_marks};
+use crate::backbone::{Kind, generation};
 use crate::kernel::{Event, EventPosition, Result};
 use crate::ports::log::{EventLog, Record};
 use crate::ports::store::DocKey;
@@ -17,8 +18,22 @@ pub(in crate::backbone) struct Progress {
     pub(in crate::backbone) partition: u16,
     /// Everything before this offset was seen.
     pub(in crate::backbone) next: watch::Sender<u64>,
+    /// Everything up to this event was handled, and that is committed.
+    pub(in crate::backbone) handled: watch::Sender<EventPosition>,
     /// Keys whose events failed and are tried again by themselves.
     pub(in crate::backbone) retrying: watch::Sender<usize>,
+}
+
+impl Progress {
+    pub(in crate::backbone) fn new(store: String, partition: u16) -> Progress {
+        Progress {
+            store,
+            partition,
+            next: watch::Sender::new(0),
+            handled: watch::Sender::new(EventPosition::START),
+            retrying: watch::Sender::new(0),
+        }
+    }
 }
 
 /// An event that waits, with the mark that says that it was handled.
@@ -54,10 +69,15 @@ impl Feed {
             Some((_, mark)) if is_there(log, &progress, first, mark).await? => mark.offset.max(first),
             // The log is not the one that the mark speaks of (restored, replaced): the positions tell
             // what was handled.
-            Some(_) => first,
+            Some(_) => {
+                if lane.handler.kind() == Kind::Projection {
+                    generation::history_is_gone(lane.handler.database(), lane.handler.name()).await?;
+                }
+                first
+            }
             None => first,
         };
-        let lost = mark.map_or(first, |(_, mark)| first.saturating_sub(mark.offset));
+        let lost = mark.map_or(0, |(_, mark)| first.saturating_sub(mark.offset));
         if lost > 0 {
             tracing::error!(
                 handler = lane.handler.name(),
@@ -68,6 +88,7 @@ impl Feed {
             );
         }
         progress.next.send_replace(read_from);
+        progress.handled.send_replace(mark.map_or(EventPosition::START, |(_, mark)| mark.position));
         Ok(Feed { progress, mark_key, mark, waiting: VecDeque::new(), read_from, end })
     }
 
@@ -97,6 +118,7 @@ impl Feed {
         if self.mark.is_some() {
             self.waiting.retain(|waiting| waiting.event.position > done);
         }
+        self.progress.handled.send_if_modified(|shown| std::mem::replace(shown, done) != done);
         let next = self.waiting.front().map_or(self.read_from, |waiting| waiting.mark.offset - 1);
         self.progress.next.send_if_modified(|shown| std::mem::replace(shown, next) != next);
     }
