@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
 use platform_core::kernel::{
     ClientInfo, Context, CorrelationId, Error, RawId, Timestamp, TraceParent, limits,
@@ -121,6 +121,7 @@ impl App {
         let label = Cow::Owned(format!("gateway:{}", route.name()));
         let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
+        let may_leave_body = !request.body().is_end_stream() && request.version() < Version::HTTP_2;
         let decision = server.decide(Destination::Route(route), request.headers(), info).await;
         let result = match decision.verdict {
             Ok(()) => {
@@ -147,7 +148,12 @@ impl App {
                 let mut context = Context::new(decision.principal, info.correlation_id.clone());
                 context.client = info.client.clone();
                 server.record_denied(&context, "gateway.forward", route.name().as_str(), &error);
-                rest::render_problem(error, info, label).map(ServerBody::full)
+                let mut response = rest::render_problem(error, info, label).map(ServerBody::full);
+                if may_leave_body {
+                    // What is left of the body would be taken for the next request.
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
         };
         write(response.headers_mut(), cors);

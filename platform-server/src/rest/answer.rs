@@ -14,7 +14,8 @@ use axum::routing::MethodRouter;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use hyper::body::Body as _;
 use platform_core::gateway::Destination;
 use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result, limits};
 use tower::ServiceExt;
@@ -107,8 +108,9 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
     let destination = Destination::Own { path: endpoint.path, access: &endpoint.access };
     let decision = server.decide(destination, &parts.headers, &info).await;
     context.principal = decision.principal;
+    let mut is_unread = !body.is_end_stream() && parts.version < Version::HTTP_2;
     let mut result = match decision.verdict {
-        Ok(()) => attempt(&endpoint, &server, parts, path, body, &mut context).await,
+        Ok(()) => attempt(&endpoint, &server, parts, path, body, &mut context, &mut is_unread).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &result {
@@ -128,6 +130,10 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
     if let Some(limit) = &decision.limit {
         write_limit(response.headers_mut(), limit);
     }
+    if is_unread {
+        // What is left of the body would be taken for the next request: the client is told to begin anew.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -138,11 +144,13 @@ async fn attempt(
     path: Result<Vec<String>>,
     body: AxumBody,
     context: &mut Context,
+    is_unread: &mut bool,
 ) -> Result<Response<Bytes>> {
     headers::fill(context, endpoint, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
     let path = path?;
     let body = read_body(&parts.headers, body, limits::BODY_BYTES).await?;
+    *is_unread = false;
     let received = Received { path, uri: parts.uri, headers: parts.headers, body };
     let call = Call { context: context.clone(), server: Arc::clone(server) };
     let running = AssertUnwindSafe(endpoint.run(call, received)).catch_unwind();

@@ -3,12 +3,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use embedded_store::SystemRuntime;
 use platform_core::Platform;
-use platform_core::kernel::Context;
+use platform_core::kernel::{BoxFuture, Context, Result, Timestamp};
 use platform_core::ports::MemoryBackends;
+use platform_core::ports::runtime::{Job, Runtime};
 use platform_server::app::App;
 use platform_server::http_server::{HttpServer, Limits, Tls};
 use platform_server::rest;
@@ -21,6 +24,7 @@ pub struct Running {
     pub address: SocketAddr,
     pub server: Arc<Server>,
     pub platform: Platform,
+    clock: Arc<Clock>,
     stop: tokio::sync::watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -33,8 +37,11 @@ impl Running {
     pub fn start_with(limits: Limits, tls: Option<Tls>) -> Running {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let clock = runtime.block_on(async {
+            Arc::new(Clock { machine: SystemRuntime::current(), ahead_s: AtomicU64::new(0) })
+        });
         let platform = runtime.block_on(async {
-            let memory = MemoryBackends::new(Arc::new(SystemRuntime::current()));
+            let memory = MemoryBackends::new(Arc::clone(&clock) as Arc<dyn Runtime>);
             let platform = Platform::builder(memory.backends().await.unwrap()).build().await.unwrap();
             platform.start().await.unwrap();
             platform
@@ -45,7 +52,7 @@ impl Running {
             runtime.block_on(async { HttpServer::bind(([127, 0, 0, 1], 0).into(), limits, tls) }).unwrap();
         let address = http.address().unwrap();
         runtime.spawn(http.run(Arc::new(App::new(Arc::clone(&server), &rest::table())), stopped));
-        Running { address, server, platform, stop, runtime: Some(runtime) }
+        Running { address, server, platform, clock, stop, runtime: Some(runtime) }
     }
 
     /// With these routes: `[(name, route)]`.
@@ -70,6 +77,11 @@ impl Running {
         self.block_on(self.platform.auth().setup_token()).unwrap().unwrap().expose().to_owned()
     }
 
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.clock.ahead_s.fetch_add(time.as_secs(), SeqCst);
+    }
+
     /// Tells the server to stop.
     pub fn stop(&self) {
         self.stop.send(true).unwrap();
@@ -90,6 +102,38 @@ impl Drop for Running {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// The machine, with a clock that can be put ahead.
+struct Clock {
+    machine: SystemRuntime,
+    ahead_s: AtomicU64,
+}
+
+impl Runtime for Clock {
+    fn now(&self) -> Timestamp {
+        self.machine.now().plus(Duration::from_secs(self.ahead_s.load(SeqCst)))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic() + Duration::from_secs(self.ahead_s.load(SeqCst))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.machine.fill_random(bytes);
+    }
+
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        self.machine.spawn(name, task);
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.machine.sleep(duration)
+    }
+
+    fn compute(&self, job: Job) -> Result<()> {
+        self.machine.compute(job)
     }
 }
 

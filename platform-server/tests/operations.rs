@@ -1,0 +1,187 @@
+//! The real binary as an operator uses it: start, backup, restore, doctor, broken disks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+use test_support::client::Client;
+use test_support::process::Process;
+
+const PLATFORM: &str = env!("CARGO_BIN_EXE_platform");
+const PASSWORD: &str = "correct horse battery";
+
+fn start(data: &Path) -> Process {
+    Process::start(Path::new(PLATFORM), data, &[])
+}
+
+fn platform(arguments: &[&str], data: &Path) -> Output {
+    Command::new(PLATFORM).args(arguments).arg("--data").arg(data).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Makes the first administrator, and returns a client that is signed in.
+fn administrator(process: &Process) -> Client {
+    let token = process.setup_token.clone().unwrap();
+    let request = json!({"token": token, "email": "admin@example.com", "password": PASSWORD});
+    let answer = Client::new(process.address).send("POST", "/v1/setup", Some(&request)).unwrap();
+    assert!(answer.status < 300, "{}", answer.json());
+    Client::new(process.address).with_token(answer.json()["access_token"].as_str().unwrap())
+}
+
+fn signed_in(process: &Process, email: &str) -> Option<Client> {
+    let request = json!({"email": email, "password": PASSWORD});
+    let answer = Client::new(process.address).send("POST", "/v1/auth/login", Some(&request)).unwrap();
+    let token = answer.json()["access_token"].as_str()?.to_owned();
+    Some(Client::new(process.address).with_token(&token))
+}
+
+fn register(process: &Process, email: &str) -> u16 {
+    let request = json!({"email": email, "password": PASSWORD});
+    Client::new(process.address).send("POST", "/v1/auth/register", Some(&request)).unwrap().status
+}
+
+#[test]
+fn a_backup_of_a_running_server_brings_everything_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let process = start(&data);
+    administrator(&process);
+    assert_eq!(register(&process, "before@example.com"), 201);
+    let made = platform(&["backup", copy.to_str().unwrap()], &data);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(register(&process, "after@example.com"), 201);
+    let refused = platform(&["restore", copy.to_str().unwrap()], &data);
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("store.locked"), "{}", text(&refused.stderr));
+    drop(process);
+    let restored = platform(&["restore", copy.to_str().unwrap()], &data);
+    assert!(restored.status.success(), "{}", text(&restored.stderr));
+    let hash = |output: &Output| text(&output.stdout).split("sha256 ").nth(1).unwrap()[..64].to_owned();
+    assert_eq!(hash(&made), hash(&restored));
+    let process = start(&data);
+    assert_eq!(process.setup_token, None, "there is an administrator");
+    assert!(signed_in(&process, "admin@example.com").is_some());
+    assert!(signed_in(&process, "before@example.com").is_some());
+    assert!(signed_in(&process, "after@example.com").is_none());
+    drop(process);
+    let verified = platform(&["audit", "verify"], &data);
+    assert!(verified.status.success(), "{}{}", text(&verified.stdout), text(&verified.stderr));
+    let kept = std::fs::read_dir(folder.path())
+        .unwrap()
+        .flatten()
+        .find(|entry| text(entry.file_name().as_encoded_bytes()).starts_with("data.before-"));
+    assert!(kept.is_some());
+}
+
+#[test]
+fn a_second_server_on_the_folder_is_refused_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let process = start(&data);
+    let second = platform(&["serve", "--listen", "127.0.0.1:0"], &data);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("store.locked"), "{}", text(&second.stderr));
+    assert_eq!(Client::new(process.address).send("GET", "/readyz", None).unwrap().status, 200);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    for data in [file.join("data"), PathBuf::from("/proc/platform-data")] {
+        let refused = platform(&["serve", "--listen", "127.0.0.1:0"], &data);
+        assert_eq!(refused.status.code(), Some(1), "{}", data.display());
+        let said = text(&refused.stderr);
+        assert!(said.starts_with("error: ") && said.contains("path="), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+/// Runs the server where no file may grow above this many KiB: what a full disk looks like without
+/// needing one. (SIGXFSZ is ignored, so that the write fails instead of the process.)
+fn start_with_full_disk(folder: &Path, data: &Path, kib: u32) -> Process {
+    let script = folder.join("platform-on-a-full-disk");
+    let text = format!("#!/bin/bash\ntrap '' XFSZ\nulimit -f {kib}\nexec {PLATFORM} \"$@\"\n");
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Process::start(&script, data, &[])
+}
+
+#[test]
+fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_error_is_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(start(&data));
+    let process = start_with_full_disk(folder.path(), &data, 400);
+    let mut acknowledged = Vec::new();
+    let mut refusals = Vec::new();
+    for number in 0..400 {
+        let email = format!("user{number}@example.com");
+        let request = json!({"email": email, "password": PASSWORD});
+        let answer = Client::new(process.address).send("POST", "/v1/auth/register", Some(&request)).unwrap();
+        if answer.status == 201 {
+            acknowledged.push(email);
+        } else {
+            assert_eq!(answer.status, 503, "{}", answer.json());
+            refusals.push(answer.code());
+        }
+        if refusals.len() >= 3 {
+            break;
+        }
+    }
+    assert!(!refusals.is_empty(), "the disk never was full: {} accounts", acknowledged.len());
+    assert!(refusals.iter().all(|code| code.starts_with("store.")), "{refusals:?}");
+    assert_eq!(Client::new(process.address).send("GET", "/livez", None).unwrap().status, 200);
+    drop(process);
+    let process = start(&data);
+    for email in &acknowledged {
+        assert!(signed_in(&process, email).is_some(), "{email} was acknowledged and is lost");
+    }
+}
+
+#[test]
+fn doctor_and_config_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let healthy = platform(&["doctor", "--set", "server.listen=127.0.0.1:0"], &data);
+    assert!(healthy.status.success(), "{}", text(&healthy.stdout));
+    drop(start(&data));
+    std::fs::remove_file(folder.path().join("data.key")).unwrap();
+    let sick = platform(&["doctor", "--set", "server.listen=127.0.0.1:0"], &data);
+    assert_eq!(sick.status.code(), Some(1));
+    assert!(
+        text(&sick.stdout).contains("FAIL") && text(&sick.stdout).contains("data.key"),
+        "{}",
+        text(&sick.stdout)
+    );
+    let wrong = platform(&["config", "check", "--set", "server.lisen=x"], &data);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("did you mean server.listen?"));
+    let shown = platform(&["config", "show", "--origin"], &data);
+    assert!(text(&shown.stdout).contains("# flag --data"));
+    let secret = Command::new(PLATFORM)
+        .args(["config", "show"])
+        .env("PLATFORM__NOTIFICATIONS__SMTP_URL", "smtp://user:hunter2@mail:25")
+        .output()
+        .unwrap();
+    assert!(secret.status.success() && !text(&secret.stdout).contains("hunter2"));
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(&folder.path().join("data"));
+    let log = process.stop();
+    assert!(log.contains("stopping"), "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        assert!(line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string());
+    }
+}
