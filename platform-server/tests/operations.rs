@@ -52,7 +52,28 @@ fn a_backup_of_a_running_server_brings_everything_back() {
     let process = start(&data);
     administrator(&process);
     assert_eq!(register(&process, "before@example.com"), 201);
+    // Others write meanwhile, so that the log and every store are busy.
+    let address = process.address;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let stop = std::sync::Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let mut client = Client::new(address);
+                let mut count = 0;
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    count += 1;
+                    let email = format!("writer{writer}.{count}@example.com");
+                    let request = json!({"email": email, "password": PASSWORD});
+                    assert_eq!(client.send("POST", "/v1/auth/register", Some(&request)).unwrap().status, 201);
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(300));
     let made = platform(&["backup", copy.to_str().unwrap()], &data);
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
     assert!(made.status.success(), "{}", text(&made.stderr));
     assert_eq!(register(&process, "after@example.com"), 201);
     let refused = platform(&["restore", copy.to_str().unwrap()], &data);
@@ -68,6 +89,14 @@ fn a_backup_of_a_running_server_brings_everything_back() {
     assert!(signed_in(&process, "admin@example.com").is_some());
     assert!(signed_in(&process, "before@example.com").is_some());
     assert!(signed_in(&process, "after@example.com").is_none());
+    // Whoever is in the copy is there in every domain: the stores are of one moment.
+    let mut client = signed_in(&process, "admin@example.com").unwrap();
+    let page = client.send("GET", "/v1/users?email_prefix=writer&limit=500", None).unwrap().json();
+    let restored_writers = page["items"].as_array().unwrap();
+    assert!(!restored_writers.is_empty());
+    for user in restored_writers.iter().rev().take(5) {
+        assert!(signed_in(&process, user["email"].as_str().unwrap()).is_some(), "{user}");
+    }
     drop(process);
     let verified = platform(&["audit", "verify"], &data);
     assert!(verified.status.success(), "{}{}", text(&verified.stdout), text(&verified.stderr));

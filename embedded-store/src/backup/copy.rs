@@ -9,15 +9,15 @@ use platform_core::kernel::{Error, Result, Timestamp};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::manifest::{Manifest, files_below};
-use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, LOCK, failed};
+use super::manifest::{Manifest, Tree};
+use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
 use crate::folder::sync_folder;
 
 /// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// Pages copied between two looks at whether the disk keeps up.
 const PAGES: i32 = 4096;
-/// How often a folder of files that come and go is copied anew.
+/// How often a folder that tidies up meanwhile is copied anew.
 const ATTEMPTS: u32 = 20;
 
 /// Copies the data folder `data` into the new folder `into`. A server may hold `data` meanwhile.
@@ -138,46 +138,63 @@ fn copy_store(store: &Pinned, partial: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is no database: the folders of the log and of stores on another engine. Their files are
-/// written once, except for journals, which only grow: journals first, so that nothing can have left them
-/// without being in what is copied afterwards.
+/// Copies what is no database: the folder of the log. Its files are written once, except for journals,
+/// which only grow, and the small files that name the present state. What a store has committed and its
+/// outbox has forgotten is in the log's journal before the cut; journals come first, so that nothing can
+/// have left them without being in what is copied afterwards. If the log tidied up meanwhile, all is copied
+/// anew.
 fn copy_others(data: &Path, into: &Path) -> Result<()> {
-    for attempt in 1.. {
-        match try_copy_others(data, into) {
-            Ok(()) => return Ok(()),
-            // A file was merged away in the meantime.
-            Err(error) if attempt < ATTEMPTS && error.kind() == ErrorKind::NotFound => {
-                for entry in fs::read_dir(into)
-                    .map_err(|error| failed("a folder cannot be read", into, error))?
-                    .flatten()
-                {
-                    fs::remove_dir_all(entry.path())
-                        .map_err(|error| failed("a folder cannot be removed", into, error))?;
-                }
-            }
-            Err(error) => return Err(failed("a file cannot be copied", data, error)),
+    for entry in fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))? {
+        let entry = entry.map_err(|error| failed("the data folder cannot be read", data, error))?;
+        let (from, to) = (entry.path(), into.join(entry.file_name()));
+        if from.is_dir() {
+            copy_living(&from, &to)?;
         }
     }
     Ok(())
 }
 
-fn try_copy_others(data: &Path, into: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(data)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            continue;
+fn copy_living(from: &Path, to: &Path) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let cannot = |error| failed("a folder cannot be copied", from, error);
+        if to.exists() {
+            fs::remove_dir_all(to).map_err(cannot)?;
         }
-        let from = entry.path();
-        let mut files = files_below(&from).map_err(|_| ErrorKind::NotFound)?;
-        let is_journal = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "jnl");
-        files.sort_by_key(|path| !is_journal(path));
-        for file in files.iter().filter(|file| file.file_name().is_none_or(|name| name != LOCK)) {
-            let to = into.join(entry.file_name()).join(file);
-            fs::create_dir_all(parent_of(&to))?;
-            fs::copy(from.join(file), &to)?;
+        let before = Tree::of(from)?;
+        match copy_tree(&before, from, to) {
+            Ok(()) => {}
+            // A file was merged away in the meantime.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(cannot(error)),
+        }
+        if Tree::of(from)? == before && names_the_same(&before, from, to).map_err(cannot)? {
+            return Ok(());
         }
     }
+    Err(failed("a folder changes faster than it can be copied", from, ATTEMPTS))
+}
+
+fn copy_tree(tree: &Tree, from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for folder in &tree.folders {
+        fs::create_dir_all(to.join(folder))?;
+    }
+    let is_journal = |path: &&PathBuf| path.extension().is_some_and(|kind| kind == "jnl");
+    let (journals, others): (Vec<_>, Vec<_>) = tree.files.iter().partition(is_journal);
+    for file in journals.into_iter().chain(others) {
+        fs::copy(from.join(file), to.join(file))?;
+    }
     Ok(())
+}
+
+/// Whether the small files that name the present state say what they said when they were copied.
+fn names_the_same(tree: &Tree, from: &Path, to: &Path) -> std::io::Result<bool> {
+    for file in tree.files.iter().filter(|file| file.file_name().is_some_and(|name| name == "current")) {
+        if fs::read(from.join(file))? != fs::read(to.join(file))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn make(folder: &Path) -> Result<()> {
@@ -191,7 +208,7 @@ pub(super) fn make(folder: &Path) -> Result<()> {
 
 /// Makes every file and name below a folder durable.
 pub(super) fn sync_tree(folder: &Path) -> Result<()> {
-    for path in files_below(folder)? {
+    for path in Tree::of(folder)?.files {
         let path = folder.join(path);
         let synced = fs::File::open(&path)
             .and_then(|file| file.sync_all())

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub version: String,
     /// The moment of the cut.
     pub taken_at: Timestamp,
+    /// The folders; some are empty and yet needed.
+    pub folders: Vec<String>,
     /// The files, by their path within the backup.
     pub files: BTreeMap<String, CopiedFile>,
     /// SHA-256 over the lines `sha256  path` of all files.
@@ -46,13 +48,15 @@ impl Manifest {
     /// Over all files below `folder`.
     pub(super) fn of(folder: &Path, taken_at: Timestamp) -> Result<Manifest> {
         let mut files = BTreeMap::new();
-        for path in files_below(folder)? {
+        let tree = Tree::of(folder)?;
+        for path in tree.files {
             let copied = measure(&folder.join(&path))?;
             files.insert(path.display().to_string(), copied);
         }
+        let folders = tree.folders.iter().map(|path| path.display().to_string()).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let content_sha256 = content(&files);
-        Ok(Manifest { format: FORMAT, version, taken_at, files, content_sha256 })
+        Ok(Manifest { format: FORMAT, version, taken_at, folders, files, content_sha256 })
     }
 
     /// Writes it into the backup; its presence says that the backup is complete.
@@ -92,6 +96,12 @@ impl Manifest {
     pub(super) fn check(&self, folder: &Path) -> Result<()> {
         let damaged =
             |path: &str, why: &'static str| Error::data_loss("backup.damaged", why).with("file", path);
+        for path in self.files.keys().chain(&self.folders) {
+            // A path must not lead out of the folder that it is restored to.
+            if !Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+                return Err(damaged(path, "a path leads out of the backup"));
+            }
+        }
         if content(&self.files) != self.content_sha256 {
             return Err(damaged(NAME, "the manifest contradicts itself"));
         }
@@ -101,7 +111,7 @@ impl Manifest {
                 return Err(damaged(path, "a file is not what was copied"));
             }
         }
-        for path in files_below(folder)? {
+        for path in Tree::of(folder)?.files {
             let path = path.display().to_string();
             if path != NAME && !self.files.contains_key(&path) {
                 return Err(damaged(&path, "a file was added"));
@@ -144,29 +154,38 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// All files below a folder, relative to it. Links are not followed: a backup has none.
-pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(inner) = folders.pop() {
-        let path = folder.join(&inner);
-        let cannot = |error| failed("a folder cannot be read", &path, error);
-        for entry in std::fs::read_dir(&path).map_err(cannot)? {
-            let entry = entry.map_err(cannot)?;
-            let kind = entry.file_type().map_err(cannot)?;
-            if kind.is_dir() {
-                folders.push(inner.join(entry.file_name()));
-            } else if kind.is_file() {
-                found.push(inner.join(entry.file_name()));
-            } else {
-                return Err(Error::invalid(
-                    "backup.invalid",
-                    "there is something that is no file and no folder",
-                )
-                .with("path", entry.path().display()));
+/// What is below a folder, by paths relative to it and in their order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tree {
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Links are not followed: a backup has none.
+    pub(super) fn of(root: &Path) -> Result<Tree> {
+        let mut tree = Tree::default();
+        let mut open = vec![PathBuf::new()];
+        while let Some(inner) = open.pop() {
+            let path = root.join(&inner);
+            let cannot = |error| failed("a folder cannot be read", &path, error);
+            for entry in std::fs::read_dir(&path).map_err(cannot)? {
+                let entry = entry.map_err(cannot)?;
+                let kind = entry.file_type().map_err(cannot)?;
+                let below = inner.join(entry.file_name());
+                if kind.is_dir() {
+                    tree.folders.push(below.clone());
+                    open.push(below);
+                } else if kind.is_file() {
+                    tree.files.push(below);
+                } else {
+                    let what = "there is something that is no file and no folder";
+                    return Err(Error::invalid("backup.invalid", what).with("path", entry.path().display()));
+                }
             }
         }
+        tree.folders.sort();
+        tree.files.sort();
+        Ok(tree)
     }
-    found.sort();
-    Ok(found)
 }

@@ -32,8 +32,6 @@ const KEYS: &str = "keys.db";
 const KEYS_FOLDER: &str = "keys";
 /// Where everything else stands in a backup.
 const DATA_FOLDER: &str = "data";
-/// What a data folder has that belongs to the running process.
-const LOCK: &str = "lock";
 
 /// Something that could not be read or written.
 fn failed(what: &'static str, path: &Path, cause: impl Display) -> Error {

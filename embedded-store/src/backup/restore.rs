@@ -76,6 +76,9 @@ pub fn restore(from: &Path, data: &Path, now: Timestamp) -> Result<Restored> {
             .map_err(|error| failed("an unfinished restore is in the way", &fresh, error))?;
     }
     make(&fresh)?;
+    for folder in manifest.folders.iter().filter_map(|path| target(path, true)) {
+        make(&fresh.join(folder))?;
+    }
     for path in manifest.files.keys() {
         let Some(to) = target(path, kept_keys) else { continue };
         copy_checked(&from.join(path), &fresh.join(to), &manifest, path)?;

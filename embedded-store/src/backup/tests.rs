@@ -127,6 +127,10 @@ async fn a_damaged_backup_is_refused_and_nothing_is_replaced() {
     check_backup(&copy).unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(code(check_backup(&copy)), "backup.damaged");
+    std::fs::write(&file, &good).unwrap();
+    let text = std::fs::read_to_string(copy.join("manifest.json")).unwrap();
+    std::fs::write(copy.join("manifest.json"), text.replace("data/users.db", "data/../../evil.db")).unwrap();
+    assert_eq!(code(restore(&copy, &data, now())), "backup.damaged");
     std::fs::write(copy.join("manifest.json"), "{}").unwrap();
     assert_eq!(code(check_backup(&copy)), "backup.invalid");
     assert_eq!(value(&data, "users").await, Some(2));
