@@ -1,6 +1,8 @@
 //! kill -9: what was acknowledged is there after the restart, once; what was not can be repeated under
 //! its key. `KILL_CYCLES` sets the number of cycles (100 by default).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -47,7 +49,7 @@ fn transfer_body(accounts: &[String], number: u64) -> Value {
     let credit = (debit + 1 + (number / 7) as usize % (ACCOUNTS - 1)) % ACCOUNTS;
     json!({
         "debit_account": accounts[debit], "credit_account": accounts[credit],
-        "asset": "EUR", "amount": format!("{}.{:02}", number % 90, number % 100 + u64::from(number % 90 == 0)),
+        "asset": "EUR", "amount": format!("{}.{:02}", number % 90, number % 100 + u64::from(number.is_multiple_of(90))),
     })
 }
 

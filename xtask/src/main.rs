@@ -32,7 +32,7 @@ fn test() -> Result<(), String> {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     features()?;
     // The runner's own summary lines come last.
-    cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+    cargo(&["test", "--workspace", "--exclude", "benches", "--all-features", "--no-fail-fast"])
 }
 
 fn features() -> Result<(), String> {

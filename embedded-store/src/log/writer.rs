@@ -188,7 +188,7 @@ impl Writer {
             let size = (stored.record.key.len() + stored.record.value.len()) as u64;
             let kept = (total + size).saturating_sub(stored.total);
             let too_old = max_age.is_some_and(|age| now.since(stored.record.time) > age);
-            if !too_old && !max_bytes.is_some_and(|bytes| kept > bytes) {
+            if !too_old && max_bytes.is_none_or(|bytes| kept <= bytes) {
                 break;
             }
             batch.remove_weak(&self.state.records, row_key(topic.id, number, stored.record.offset));

@@ -60,7 +60,7 @@ pub async fn every_byte_comes_back(place: &dyn Place) {
 
 pub async fn a_maximal_body_comes_back(place: &dyn Place) {
     let store = open(place).await;
-    let bytes: Vec<u8> = (0..limits::DOCUMENT_BYTES).map(|n| (n * 31 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..limits::DOCUMENT_BYTES).map(|n| ((n * 31) >> 3) as u8).collect();
     let text = format!("\"{}\"", "x".repeat(limits::DOCUMENT_BYTES - 2));
     commit(&*store, vec![binary("a", bytes.clone()), json("a", &text)]).await;
     assert!(get(&*store, DocKey::new(BLOCKS, "a")).await.unwrap().body == Body::Binary(bytes));
