@@ -44,6 +44,7 @@ mod answer;
 mod audit;
 mod auth;
 mod call;
+mod dead_letters;
 mod endpoint;
 mod extract;
 mod flags;
@@ -85,5 +86,6 @@ pub fn table() -> Vec<Endpoint> {
     endpoints.extend(auth::endpoints());
     endpoints.extend(users::endpoints());
     endpoints.extend(transactions::endpoints());
+    endpoints.extend(dead_letters::endpoints());
     endpoints
 }

@@ -56,7 +56,7 @@ async fn health(call: Call) -> Result<Json<ServerHealth>> {
 }
 
 async fn metrics(call: Call) -> Result<Text> {
-    Ok(Text(call.server.metrics.render()))
+    Ok(Text(call.server.metrics.look_and_render(call.platform()).await))
 }
 
 async fn openapi(_: Call) -> Result<Json<Value>> {

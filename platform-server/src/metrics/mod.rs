@@ -1,9 +1,12 @@
 //! What is counted, in the names of OpenTelemetry's semantic conventions as Prometheus writes them.
 
+mod observed;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
+use platform_core::Platform;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +17,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::rest::Answered;
+
+use observed::Observed;
 
 /// The buckets that the conventions prescribe for HTTP.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -79,6 +84,11 @@ struct ActiveLabels {
     url_scheme: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
 /// A method as a label: what is not one of HTTP's own is `_OTHER`, so that callers cannot make series.
 fn method_name(method: &Method) -> &'static str {
     match method.as_str() {
@@ -104,6 +114,8 @@ pub struct Metrics {
     registry: Registry,
     durations: Family<RequestLabels, Histogram, fn() -> Histogram>,
     active: Family<ActiveLabels, Gauge>,
+    sign_ins: Family<OutcomeLabel, Counter>,
+    observed: Observed,
     pub(crate) connections_refused: Counter,
 }
 
@@ -126,9 +138,16 @@ impl Metrics {
             "Connections closed at once because of a cap",
             connections_refused.clone(),
         );
+        let sign_ins = Family::default();
+        registry.register(
+            "platform_auth_attempts",
+            "Attempts to sign in, by how they ended",
+            sign_ins.clone(),
+        );
+        let observed = Observed::register(&mut registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("platform_build", "The build", build);
-        Metrics { registry, durations, active, connections_refused }
+        Metrics { registry, durations, active, sign_ins, observed, connections_refused }
     }
 
     /// A request has begun.
@@ -140,6 +159,10 @@ impl Metrics {
     pub(crate) fn request_ends(&self, method: &Method, is_tls: bool, labels: &RequestLabels, took: Duration) {
         self.active(method, is_tls, -1);
         self.durations.get_or_create(labels).observe(took.as_secs_f64());
+        if labels.http_route == "/v1/auth/login" {
+            let outcome = labels.code().unwrap_or("success");
+            self.sign_ins.get_or_create(&OutcomeLabel { outcome }).inc();
+        }
     }
 
     fn active(&self, method: &Method, is_tls: bool, by: i64) {
@@ -147,8 +170,13 @@ impl Metrics {
         self.active.get_or_create(&labels).inc_by(by);
     }
 
-    /// The text of `/metrics`.
-    pub(crate) fn render(&self) -> String {
+    /// The text of `/metrics`, with what is only now looked up.
+    pub(crate) async fn look_and_render(&self, platform: &Platform) -> String {
+        self.observed.look(platform).await;
+        self.render()
+    }
+
+    fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
