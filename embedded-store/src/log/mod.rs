@@ -164,7 +164,7 @@ impl Source for Inner {
     fn offset<'a>(&'a self, group: &'a str, topic: &'a str, partition: u16) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let key = offset_key(group, topic, partition);
-            let stored = self.state.meta.get(key).map_err(unavailable)?;
+            let stored = self.state.rows.get(key).map_err(unavailable)?;
             Ok(stored
                 .and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)))
                 .unwrap_or(0))
@@ -187,3 +187,7 @@ impl Source for Inner {
         })
     }
 }
+
+#[cfg(test)]
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! How a record is stored.
 //!
-//! Key: topic (u32), partition (u16), offset (u64), big endian: so a partition is a range in order.
+//! Key: a byte that tells records from the log's own rows, topic (u32), partition (u16), offset (u64),
+//! big endian: so a partition is a range in order.
 //! Value: time (u64, microseconds), total (u64: bytes of the partition up to and with this record),
 //! length of the key (u32), key, value, and the FNV-1a (64 bit) of all that, key of the row included.
 
@@ -15,9 +16,15 @@ pub(super) struct Stored {
     pub(super) total: u64,
 }
 
-pub(super) fn row_key(topic: u32, partition: u16, offset: u64) -> [u8; 14] {
-    let mut key = [0; 14];
-    let (head, rest) = key.split_at_mut(4);
+/// The first byte of a record's key; the log's own rows begin with `/`.
+const RECORD: u8 = 0x01;
+
+pub(super) type RowKey = [u8; 15];
+
+pub(super) fn row_key(topic: u32, partition: u16, offset: u64) -> RowKey {
+    let mut key = [RECORD; 15];
+    let (_, rest) = key.split_at_mut(1);
+    let (head, rest) = rest.split_at_mut(4);
     let (middle, tail) = rest.split_at_mut(2);
     head.copy_from_slice(&topic.to_be_bytes());
     middle.copy_from_slice(&partition.to_be_bytes());
@@ -30,7 +37,7 @@ pub(super) fn offset_of(row_key: &[u8]) -> Option<u64> {
     row_key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-pub(super) fn encode(row_key: &[u8; 14], time: Timestamp, total: u64, record: &NewRecord) -> Vec<u8> {
+pub(super) fn encode(row_key: &RowKey, time: Timestamp, total: u64, record: &NewRecord) -> Vec<u8> {
     let mut out = Vec::with_capacity(28 + record.bytes());
     out.extend_from_slice(&time.as_micros().to_be_bytes());
     out.extend_from_slice(&total.to_be_bytes());

@@ -25,11 +25,17 @@ const JOURNAL_BYTES: u64 = 64 << 20;
 /// Open files of tables.
 const FILES: usize = 32;
 
+/// The keys of topics begin with this.
+const TOPICS: &str = "/topic/";
+
 pub(super) struct State {
     pub(super) database: Database,
-    pub(super) records: Keyspace,
-    /// Topics, the first offsets of partitions, the offsets of groups.
-    pub(super) meta: Keyspace,
+    /// The records, and the log's own rows: topics, the first offsets of partitions, the offsets of
+    /// groups. One keyspace for both, since a journal lives as long as any keyspace needs it: what is
+    /// written seldom would keep all of them, and an opening would read them again.
+    pub(super) rows: Keyspace,
+    /// Groups that were written since the opening.
+    pub(super) groups: AtomicU64,
     topics: RwLock<BTreeMap<String, Arc<TopicState>>>,
 }
 
@@ -66,15 +72,15 @@ impl TopicState {
 }
 
 pub(super) fn topic_key(name: &str) -> String {
-    format!("topic/{name}")
+    format!("{TOPICS}{name}")
 }
 
 pub(super) fn first_key(topic: u32, partition: u16) -> String {
-    format!("first/{topic}/{partition}")
+    format!("/first/{topic}/{partition}")
 }
 
 pub(super) fn offset_key(group: &str, topic: &str, partition: u16) -> String {
-    format!("offset/{topic}/{partition}/{group}")
+    format!("/offset/{topic}/{partition}/{group}")
 }
 
 /// The stored form of a topic.
@@ -87,26 +93,26 @@ pub(super) fn encode_topic(id: u32, topic: &Topic) -> Result<Vec<u8>> {
 impl State {
     pub(super) fn open(path: &Path) -> Result<State> {
         let failed = |error| opening(path, error);
-        let database = Database::builder(path)
+        let builder = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .worker_threads(1)
             .max_cached_files(Some(FILES))
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()
-            .map_err(failed)?;
+            .max_journaling_size(JOURNAL_BYTES);
+        // fjall asserts some of what it reads from its journal.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.open()));
+        let database = opened.unwrap_or(Err(fjall::Error::Unrecoverable)).map_err(failed)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let records = database.keyspace("records", options).map_err(failed)?;
-        let meta = database.keyspace("meta", options).map_err(failed)?;
-        let state = State { database, records, meta, topics: RwLock::default() };
+        let rows = database.keyspace("rows", options).map_err(failed)?;
+        let state = State { database, rows, groups: AtomicU64::new(0), topics: RwLock::default() };
         state.load().map_err(|error| error.with("path", path.display()))?;
         Ok(state)
     }
 
     fn load(&self) -> Result<()> {
-        for guard in self.meta.prefix("topic/") {
+        for guard in self.rows.prefix(TOPICS) {
             let (key, value) = guard.into_inner().map_err(unavailable)?;
             let unreadable = || Error::data_loss("log.damaged", "a topic of the log does not read");
-            let name = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix("topic/"));
+            let name = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix(TOPICS));
             let name = name.ok_or_else(unreadable)?.to_owned();
             let stored: StoredTopic =
                 serde_json::from_slice(&value).map_err(|error| unreadable().because(error))?;
@@ -121,11 +127,11 @@ impl State {
 
     /// A partition as it is in the folder.
     fn partition(&self, topic: u32, number: u16) -> Result<Partition> {
-        let first = self.meta.get(first_key(topic, number)).map_err(unavailable)?;
+        let first = self.rows.get(first_key(topic, number)).map_err(unavailable)?;
         let first = first.and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)));
         let first = first.unwrap_or(0);
         let range = row_key(topic, number, first)..=row_key(topic, number, u64::MAX);
-        let (end, total) = match self.records.range(range).next_back() {
+        let (end, total) = match self.rows.range(range).next_back() {
             None => (first, 0),
             Some(last) => {
                 let (key, value) = last.into_inner().map_err(unavailable)?;
@@ -176,9 +182,9 @@ impl State {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let rows = row_key(topic.id, partition, from)..row_key(topic.id, partition, end);
+        let range = row_key(topic.id, partition, from)..row_key(topic.id, partition, end);
         let mut found = Vec::with_capacity(count);
-        for guard in self.records.range(rows).take(count) {
+        for guard in self.rows.range(range).take(count) {
             let expected = from + found.len() as u64;
             let is_damaged = || damaged(&topic.name, partition, expected);
             let (key, value) = match guard.into_inner() {

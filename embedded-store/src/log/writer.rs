@@ -68,7 +68,7 @@ impl Writer {
                         group.answers.push(answer);
                     }
                     Command::SetOffset { key, offset, answer } => {
-                        group.batch.insert(&self.state.meta, key, offset.to_be_bytes());
+                        group.batch.insert(&self.state.rows, key, offset.to_be_bytes());
                         group.answers.push(answer);
                     }
                     Command::Declare { topic, answer } => {
@@ -121,6 +121,8 @@ impl Writer {
         if self.poisoned {
             return Err(Error::unavailable("log.unavailable", "a sync failed: the log must be opened again"));
         }
+        let groups = self.state.groups.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::trace!(groups, "a group of the log");
         batch.durability(Some(mode)).commit().map_err(|error| {
             tracing::error!(%error, "the log could not be written: it must be opened again");
             self.poisoned = true;
@@ -147,8 +149,9 @@ impl Writer {
         let next_id = || self.state.topics().iter().map(|topic| topic.id + 1).max().unwrap_or(0);
         let id = present.as_ref().map_or_else(next_id, |present| present.id);
         let mut batch = self.state.database.batch();
-        batch.insert(&self.state.meta, topic_key(&topic.name), encode_topic(id, topic)?);
-        self.write(batch, PersistMode::SyncData)?;
+        batch.insert(&self.state.rows, topic_key(&topic.name), encode_topic(id, topic)?);
+        // Synced with the first append: it stands before it in the same journal.
+        self.write(batch, PersistMode::Buffer)?;
         match present {
             Some(present) => *present.retention.write() = retention,
             None => self.state.add(TopicState {
@@ -191,14 +194,14 @@ impl Writer {
             if !too_old && max_bytes.is_none_or(|bytes| kept <= bytes) {
                 break;
             }
-            batch.remove_weak(&self.state.records, row_key(topic.id, number, stored.record.offset));
+            batch.remove_weak(&self.state.rows, row_key(topic.id, number, stored.record.offset));
             first = stored.record.offset + 1;
             removed += 1;
         }
         if removed == 0 {
             return Ok(false);
         }
-        batch.insert(&self.state.meta, first_key(topic.id, number), first.to_be_bytes());
+        batch.insert(&self.state.rows, first_key(topic.id, number), first.to_be_bytes());
         // Shown before it is done: a reader must not take the gap for damage.
         partition.first.store(first, Ordering::Release);
         self.write(batch, PersistMode::Buffer)?;
@@ -217,7 +220,7 @@ impl Group {
             });
             let key = row_key(topic.id, number, *offset);
             *total += record.bytes() as u64;
-            self.batch.insert(&state.records, key, encode(&key, self.time, *total, record));
+            self.batch.insert(&state.rows, key, encode(&key, self.time, *total, record));
             *offset += 1;
             self.bytes += record.bytes();
         }

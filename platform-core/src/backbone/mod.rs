@@ -32,5 +32,6 @@ pub use handler::{Handler, Kind, Order, Topics};
 pub use letters::{DeadLetter, LetterState};
 pub use parts::Parts;
 #[cfg(test)]
+#[allow(unused_imports, reason = "the tests of domains use it")]
 pub(crate) use task::Stopper;
 pub use task::{Shutdown, Task, Wake};

@@ -103,7 +103,12 @@ impl Source for MemoryLog {
     ) -> BoxFuture<'a, Result<()>> {
         let key = (group.to_owned(), topic.to_owned(), partition);
         Box::pin(async move {
-            self.state.lock().offsets.insert(key, offset);
+            let mut state = self.state.lock();
+            let declared = state.topics.get(topic).map_or(0, |(declared, _)| declared.partitions);
+            if partition >= declared {
+                return Err(undeclared(topic));
+            }
+            state.offsets.insert(key, offset);
             Ok(())
         })
     }

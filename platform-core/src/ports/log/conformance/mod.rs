@@ -103,7 +103,6 @@ mod tests {
     use std::sync::{Arc, Weak};
 
     /// Memory that outlives its handles: one at a time.
-    #[derive(Default)]
     struct MemoryPlace(Mutex<Option<MemoryLog>>, Mutex<Weak<dyn EventLog>>);
 
     impl MemoryPlace {
