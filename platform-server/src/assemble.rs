@@ -5,9 +5,10 @@ use std::sync::Arc;
 use embedded_store::open_backends;
 use platform_core::Platform;
 use platform_core::auth::{Argon2Config, AuthConfig};
-use platform_core::kernel::Result;
+use platform_core::kernel::{Error, Result};
 
 use crate::config::Config;
+use crate::http_server::Tls;
 use crate::smtp::SmtpChannel;
 
 /// Opens the platform; nothing runs yet.
@@ -18,6 +19,29 @@ pub async fn open(config: &Config) -> Result<Platform> {
     let mail = SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
     let backends = open_backends(&config.storage.data, vec![Arc::new(mail)]).await?;
     Platform::builder(backends).auth(auth(config)).build().await
+}
+
+/// Checks what the types of the settings cannot: addresses, certificates, costs.
+///
+/// # Errors
+/// As [`SmtpChannel::new`] and [`AuthConfig::check`]; `config.invalid_tls`.
+pub fn check(config: &Config) -> Result<()> {
+    SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
+    auth(config).check()?;
+    tls(config).map(|_| ())
+}
+
+/// The certificate and key, when there are any.
+///
+/// # Errors
+/// `config.invalid_tls`.
+pub fn tls(config: &Config) -> Result<Option<Tls>> {
+    match (&config.server.tls_certificates, &config.server.tls_key) {
+        (Some(certificates), Some(key)) => Tls::from_files(certificates, key)
+            .map(Some)
+            .map_err(|error| Error::invalid("config.invalid_tls", error.to_string())),
+        _ => Ok(None),
+    }
 }
 
 fn auth(config: &Config) -> AuthConfig {

@@ -192,6 +192,16 @@ fn doctor_and_config_say_what_is_wrong() {
     let wrong = platform(&["config", "check", "--set", "server.lisen=x"], &data);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("did you mean server.listen?"));
+    for (setting, says) in [
+        ("notifications.smtp_url=nonsense", "config.invalid_smtp_url"),
+        ("notifications.from=nobody", "config.invalid_sender"),
+        ("auth.argon2_memory_kib=1", "auth.invalid_config"),
+    ] {
+        let wrong = platform(&["config", "check", "--set", setting], &data);
+        assert_eq!(wrong.status.code(), Some(2), "{setting}");
+        assert!(text(&wrong.stderr).contains(says), "{setting}: {}", text(&wrong.stderr));
+    }
+    assert!(platform(&["config", "check"], &data).status.success());
     let shown = platform(&["config", "show", "--origin"], &data);
     assert!(text(&shown.stdout).contains("# flag --data"));
     let secret = Command::new(PLATFORM)

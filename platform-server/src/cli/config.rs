@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Failure, print, shown};
+use crate::assemble::check;
 use crate::config::Loaded;
 
 #[derive(Debug, Subcommand)]
@@ -21,7 +22,10 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: ConfigCommand, loaded: &Loaded) -> Result<ExitCode, Failure> {
     match command {
-        ConfigCommand::Check => print(["ok"])?,
+        ConfigCommand::Check => {
+            check(&loaded.config).map_err(Failure::of_configuration)?;
+            print(["ok"])?;
+        }
         ConfigCommand::Show { origin } => print(shown(loaded, origin))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -84,12 +84,16 @@ impl Failure {
     pub fn new(message: impl fmt::Display) -> Failure {
         Failure { message: message.to_string(), code: 1 }
     }
+
+    /// A wrong configuration: exit code 2, as for wrong arguments.
+    fn of_configuration(error: impl fmt::Display) -> Failure {
+        Failure { message: format!("configuration: {error}"), code: 2 }
+    }
 }
 
 impl From<ConfigError> for Failure {
-    /// A wrong configuration: exit code 2, as for wrong arguments.
     fn from(error: ConfigError) -> Failure {
-        Failure { message: format!("configuration: {error}"), code: 2 }
+        Failure::of_configuration(error)
     }
 }
 

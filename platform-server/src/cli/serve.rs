@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::{Failure, print};
 use crate::app::App;
-use crate::assemble::open;
+use crate::assemble::{open, tls};
 use crate::config::{Config, Loaded};
-use crate::http_server::{HttpServer, Tls};
+use crate::http_server::HttpServer;
 use crate::rest;
 use crate::server::Server;
 use crate::telemetry;
@@ -28,10 +28,7 @@ pub(super) fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
 }
 
 async fn run(config: &Config) -> Result<(), Failure> {
-    let tls = match (&config.server.tls_certificates, &config.server.tls_key) {
-        (Some(certificates), Some(key)) => Some(Tls::from_files(certificates, key).map_err(Failure::new)?),
-        _ => None,
-    };
+    let tls = tls(config)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
     let http = HttpServer::bind(listen, config.server.limits(), tls)

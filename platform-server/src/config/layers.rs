@@ -282,8 +282,6 @@ mod tests {
             ("server.listen", "here"),
             ("log.requests", "perhaps"),
             ("log.format", "xml"),
-            ("storage.engine", "oracle"),
-            ("storage.engines.auth", "oracle"),
             ("server.trusted_proxies", "10.0.0.0/99"),
         ] {
             let error = load(&sources(&[], &[(key, value)])).unwrap_err().to_string();

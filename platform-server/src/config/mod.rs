@@ -10,7 +10,6 @@ mod suggest;
 
 pub use layers::{ConfigError, Loaded, Origin, Sources, load};
 pub use model::{
-    AuthConfig, Config, EngineName, Engines, LogConfig, LogFormat, Network, NotificationsConfig,
-    ServerConfig, StorageConfig,
+    AuthConfig, Config, LogConfig, LogFormat, Network, NotificationsConfig, ServerConfig, StorageConfig,
 };
 pub use settings::{Kind, SETTINGS, Setting};

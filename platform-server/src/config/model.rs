@@ -68,54 +68,6 @@ impl ServerConfig {
 #[allow(missing_docs)] // each is described in SETTINGS
 pub struct StorageConfig {
     pub data: PathBuf,
-    pub engine: EngineName,
-    pub engines: Engines,
-}
-
-/// `[storage.engines]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // each is described in SETTINGS
-pub struct Engines {
-    #[serde(deserialize_with = "engine_if_any")]
-    pub gateway: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub auth: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub users: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub transactions: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub notifications: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub audit: Option<EngineName>,
-    #[serde(deserialize_with = "engine_if_any")]
-    pub flags: Option<EngineName>,
-}
-
-impl Engines {
-    /// Every domain with its engine, when it has one of its own.
-    pub fn each(&self) -> [(&'static str, Option<EngineName>); 7] {
-        [
-            ("gateway", self.gateway),
-            ("auth", self.auth),
-            ("users", self.users),
-            ("transactions", self.transactions),
-            ("notifications", self.notifications),
-            ("audit", self.audit),
-            ("flags", self.flags),
-        ]
-    }
-}
-
-/// A storage engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineName {
-    /// SQLite, a file per domain.
-    Sqlite,
-    /// fjall, a folder per domain.
-    Fjall,
 }
 
 /// `[auth]`
@@ -212,15 +164,6 @@ impl<'de> Deserialize<'de> for Network {
 
 fn path_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(Some(String::deserialize(deserializer)?).filter(|path| !path.is_empty()).map(PathBuf::from))
-}
-
-fn engine_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EngineName>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "" => Ok(None),
-        "sqlite" => Ok(Some(EngineName::Sqlite)),
-        "fjall" => Ok(Some(EngineName::Fjall)),
-        other => Err(serde::de::Error::custom(format!("`{other}` is no engine: sqlite or fjall"))),
-    }
 }
 
 #[cfg(test)]
