@@ -1,6 +1,7 @@
 //! The embedded backends: nothing to operate.
 //!
 //! In reading order:
+//! - [`open()`]: a data folder as a running platform.
 //! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
 //! - [`FjallLog`]: the durable event log.
@@ -24,6 +25,11 @@ pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use log::FjallLog;
-pub use open::open_backends;
+pub use open::{open, open_backends};
 pub use runtime::SystemRuntime;
 pub use stores::SqliteStores;
+
+/// The snippets of the README are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use platform_core::Platform;
 use platform_core::kernel::Result;
 use platform_core::ports::Backends;
 use platform_core::ports::cache::LocalCache;
@@ -17,6 +18,30 @@ use crate::{FjallLog, SqliteStores, SystemRuntime, load_key};
 
 /// Bytes of the cache in the process.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A platform over a data folder, already started; the folder is made when it is not there. Mail waits
+/// until the platform is built with a channel: use [`open_backends`] and [`Platform::builder`].
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let data = folder.path().join("data");
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+/// let platform = embedded_store::open(&data).await?;
+/// assert!(platform.auth().setup_token().await?.is_some());
+/// platform.stop().await;
+/// # Ok::<(), platform_core::kernel::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`open_backends`].
+pub async fn open(path: impl AsRef<Path>) -> Result<Platform> {
+    let backends = open_backends(path.as_ref(), Vec::new()).await?;
+    let platform = Platform::builder(backends).build().await?;
+    platform.start().await?;
+    Ok(platform)
+}
 
 /// The ports over a data folder, with these ways out: a SQLite file per domain, and the log in the
 /// folder `log`.
