@@ -29,8 +29,7 @@ pub struct Endpoint {
     pub is_idempotent: bool,
     /// Whether `If-None-Match` is answered with 304.
     pub is_conditional: bool,
-    /// What it takes and gives, for the OpenAPI document.
-    pub operation: Operation,
+    describe: fn(&mut Operation),
     run: Run,
 }
 
@@ -57,15 +56,13 @@ impl Endpoint {
         delete => DELETE;
     }
 
-    fn new<I>(
+    fn new<I, H: Handler<I>>(
         method: Method,
         path: &'static str,
         access: Access,
         summary: &'static str,
-        handler: impl Handler<I>,
+        handler: H,
     ) -> Endpoint {
-        let mut operation = Operation::new(path);
-        handler.describe(&mut operation);
         Endpoint {
             is_conditional: method == Method::GET,
             method,
@@ -73,9 +70,16 @@ impl Endpoint {
             access,
             summary,
             is_idempotent: false,
-            operation,
+            describe: H::describe,
             run: Arc::new(move |call, received| handler.handle(call, received)),
         }
+    }
+
+    /// What it takes and gives, for the OpenAPI document: put together only when somebody asks.
+    pub fn operation(&self) -> Operation {
+        let mut operation = Operation::new(self.path);
+        (self.describe)(&mut operation);
+        operation
     }
 
     /// Reads `Idempotency-Key` into the context.
@@ -101,7 +105,7 @@ impl Endpoint {
 /// A function `async fn(Call, extractors…) -> Result<impl Reply>`.
 pub trait Handler<I>: Send + Sync + 'static {
     /// Adds to the OpenAPI document what it takes and gives.
-    fn describe(&self, operation: &mut Operation);
+    fn describe(operation: &mut Operation);
 
     /// Parses, runs, renders.
     fn handle(&self, call: Call, received: Received) -> BoxFuture<'static, Result<Response<Bytes>>>;
@@ -116,7 +120,7 @@ macro_rules! handlers {
             R: Reply,
             $($input: Extract,)*
         {
-            fn describe(&self, operation: &mut Operation) {
+            fn describe(operation: &mut Operation) {
                 $($input::describe(operation);)*
                 R::describe(operation);
             }

@@ -136,12 +136,13 @@ pub fn document(endpoints: &[Endpoint]) -> Value {
     let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
     schemas.insert("Problem".to_owned(), value_of(&Problem::schema()));
     for endpoint in endpoints {
-        let operation = endpoint.operation.render(endpoint);
+        let described = endpoint.operation();
+        let operation = described.render(endpoint);
         paths
             .entry(endpoint.path.replace("{*", "{"))
             .or_default()
             .insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
-        schemas.extend(endpoint.operation.schemas.iter().cloned());
+        schemas.extend(described.schemas);
     }
     json!({
         "openapi": "3.1.0",
@@ -218,9 +219,9 @@ mod tests {
             assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
         }
         let mut seen: BTreeMap<String, Value> = BTreeMap::new();
-        for (name, schema) in endpoints.iter().flat_map(|endpoint| endpoint.operation.schemas.iter()) {
+        for (name, schema) in endpoints.iter().flat_map(|endpoint| endpoint.operation().schemas) {
             let before = seen.insert(name.clone(), schema.clone());
-            assert!(before.is_none_or(|before| before == *schema), "two schemas are called {name}");
+            assert!(before.is_none_or(|before| before == schema), "two schemas are called {name}");
         }
     }
 
@@ -228,9 +229,10 @@ mod tests {
     fn every_parameter_of_a_path_is_described_and_every_operation_is_unique() {
         let mut ids = std::collections::BTreeSet::new();
         for endpoint in crate::rest::table() {
-            let operation = endpoint.operation.render(&endpoint);
-            let described = endpoint.operation.parameters.iter().filter(|one| one["in"] == "path").count();
-            assert_eq!(described, endpoint.operation.parameter_names.len(), "{}", endpoint.path);
+            let described = endpoint.operation();
+            let operation = described.render(&endpoint);
+            let parameters = described.parameters.iter().filter(|one| one["in"] == "path").count();
+            assert_eq!(parameters, described.parameter_names.len(), "{}", endpoint.path);
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{}", endpoint.path);
         }
     }
