@@ -1,6 +1,6 @@
 //! Assets: the currencies of ISO 4217 are built in, others are registered.
 
-use crate::kernel::{Asset, Context, Result};
+use crate::kernel::{Actor, Asset, Context, Error, Result};
 use crate::ports::store::{Stored, command};
 
 use super::events::AssetRegistered;
@@ -64,8 +64,15 @@ impl Transactions {
     /// Finds an asset by its code. Anybody who is signed in may know which assets there are.
     ///
     /// # Errors
-    /// `ledger.asset_not_found`.
-    pub async fn asset(&self, code: &str) -> Result<Asset> {
+    /// `auth.not_signed_in`, `ledger.asset_not_found`.
+    pub async fn read_asset(&self, context: &Context, code: &str) -> Result<Asset> {
+        match context.principal.actor {
+            Actor::Anonymous => Err(Error::unauthenticated("auth.not_signed_in", "sign in first")),
+            _ => self.asset(code).await,
+        }
+    }
+
+    pub(super) async fn asset(&self, code: &str) -> Result<Asset> {
         let known = iso_4217(code).or_else(|| self.assets.read().get(code).copied());
         if let Some(scale) = known {
             return Asset::new(code, scale);

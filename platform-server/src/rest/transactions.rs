@@ -89,7 +89,7 @@ async fn put_asset(
 }
 
 async fn asset(call: Call, Path(code): Path<String>) -> Result<Json<AssetView>> {
-    Ok(Json::new(call.platform().transactions().asset(&code).await?.into()))
+    Ok(Json::new(call.platform().transactions().read_asset(&call.context, &code).await?.into()))
 }
 
 async fn open(call: Call, Body(new): Body<NewAccount>) -> Result<Created<Account>> {

@@ -328,6 +328,10 @@ fn assets_are_built_in_or_registered_once() {
     let opened = world.run(domain.open_account(&system(), &new)).unwrap();
     assert_eq!(opened.min_balance.as_deref(), Some("-0.50000000"));
     let euro = world.account(&domain, "EUR", None);
+    assert_eq!(world.run(domain.read_asset(&user(1, &[]), "BTC")).unwrap().scale, 8);
+    assert_eq!(code(world.run(domain.read_asset(&user(1, &[]), "LTC"))), "ledger.asset_not_found");
+    let nobody = Context::anonymous(CorrelationId::from_raw(RawId([0; 16])));
+    assert_eq!(code(world.run(domain.read_asset(&nobody, "BTC"))), "auth.not_signed_in");
     let mixed = TransferRequest { asset: "BTC".into(), ..request(opened.id, euro, "0.1") };
     assert_eq!(code(world.run(domain.transfer(&system(), &mixed))), "ledger.different_assets");
 }
