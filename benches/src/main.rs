@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 mod disk;
+mod identity;
 mod ledger;
 mod row;
 mod server;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use row::Row;
 
 /// Every row, by subject.
-const ROWS: &[&[Row]] = &[disk::ROWS, ledger::ROWS, server::ROWS];
+const ROWS: &[&[Row]] = &[disk::ROWS, identity::ROWS, ledger::ROWS, server::ROWS];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
