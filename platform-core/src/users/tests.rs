@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::events::{ProfileCreated, ProfileErased, RoleChanged};
 use super::*;
-use crate::backbone::{Backbone, Handler};
+use crate::backbone::{Handler, Stopper};
 use crate::kernel::EventData;
 use crate::kernel::{
     Actor, Context, CorrelationId, Event, EventPosition, PageRequest, Permissions, Principal, RawId, UserId,
@@ -23,7 +23,7 @@ struct World {
     backends: Backends,
     db: Database,
     users: Users,
-    nodes: Vec<Backbone>,
+    nodes: Vec<Stopper>,
 }
 
 impl World {
@@ -70,13 +70,14 @@ impl World {
     }
 }
 
-fn start(sim: &SimRuntime, backends: &Backends, db: &Database) -> (Users, Backbone) {
+fn start(sim: &SimRuntime, backends: &Backends, db: &Database) -> (Users, Stopper) {
     sim.block_on(async {
         let users = Users::over(db.clone(), Arc::clone(&backends.signals)).await.unwrap();
-        let node = Backbone::new(backends.clone());
-        node.add(db, users.parts()).unwrap();
-        node.start().await.unwrap();
-        (users, node)
+        let workers = Stopper::new();
+        for task in &users.parts().tasks {
+            task.start(&*backends.runtime, workers.shutdown());
+        }
+        (users, workers)
     })
 }
 
