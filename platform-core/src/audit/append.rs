@@ -81,7 +81,7 @@ impl Appender {
 
 /// Writes full tiles of level 0, and what follows from them above: the growing tile of every level is
 /// rewritten once per 256 hashes below it.
-async fn write_tiles(work: &mut Work, full: Vec<(u64, Vec<MerkleHash>)>) -> Result<()> {
+pub(super) async fn write_tiles(work: &mut Work, full: Vec<(u64, Vec<MerkleHash>)>) -> Result<()> {
     let mut level = 0;
     let mut below = full;
     while !below.is_empty() {

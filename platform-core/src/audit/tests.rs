@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::tables::{Head, Signed, segment_key, tile_key};
 use super::tlog::{EntryBundle, Resource, Tile};
@@ -209,19 +209,45 @@ fn an_append_of_many_entries_writes_a_tile_document_per_256() {
     assert_eq!(world.body(&tile_key(0, 0)).unwrap().len(), 8_192);
     assert_eq!(world.body(&tile_key(1, 0)).unwrap().len(), 32);
     assert!(world.body(&tile_key(0, 1)).is_none());
-    for part in 0..300 {
+    for part in 0..6 {
         world.record(255 + part * 256..255 + (part + 1) * 256);
     }
-    assert_eq!(world.body(&tile_key(1, 0)).unwrap().len(), 8_192);
-    assert_eq!(world.body(&tile_key(1, 1)).unwrap().len(), 45 * 32);
-    assert_eq!(world.body(&tile_key(2, 0)).unwrap().len(), 32);
+    assert_eq!(world.body(&tile_key(1, 0)).unwrap().len(), 7 * 32);
     assert!(world.verify().holds());
     world.sim.block_on(async {
-        for index in [0, 255, 256, 65_535, 65_536, 77_055] {
+        for index in [0, 255, 256, 1_535, 1_536, 1_791] {
             world.audit.proof(&Context::system(), index).await.unwrap();
         }
-        world.audit.consistency(&Context::system(), 65_537, Some(70_000)).await.unwrap();
+        world.audit.consistency(&Context::system(), 257, Some(1_700)).await.unwrap();
     });
+}
+
+#[test]
+fn full_tiles_give_the_growing_tiles_of_all_levels_above() {
+    let world = world();
+    let tile =
+        |index: u64| (0..256u64).map(|at| leaf_hash(&(index * 256 + at).to_be_bytes())).collect::<Vec<_>>();
+    let steps = [0..1u64, 1..200, 200..255, 255..258, 258..259];
+    for step in steps {
+        world.sim.block_on(async {
+            command(&world.db, &Context::system(), "test", &(), async |mut work: Work| {
+                append::write_tiles(&mut work, step.clone().map(|index| (index, tile(index))).collect())
+                    .await?;
+                work.reply(())
+            })
+            .await
+            .unwrap();
+        });
+    }
+    let stored = |level, index| world.body(&tile_key(level, index)).unwrap();
+    let bytes = |hashes: &[merkle::MerkleHash]| hashes.iter().flat_map(|hash| hash.0).collect::<Vec<_>>();
+    let roots: Vec<_> = (0..259).map(|index| merkle::root(tile(index))).collect();
+    assert_eq!(stored(0, 258), bytes(&tile(258)));
+    assert_eq!(stored(1, 0), bytes(&roots[..256]));
+    assert_eq!(stored(1, 1), bytes(&roots[256..]));
+    assert_eq!(stored(2, 0), bytes(&[merkle::root(roots[..256].iter().copied())]));
+    let whole = merkle::root((0..259).flat_map(tile));
+    assert_eq!(world.sim.block_on(reader::root_at(&*world.db.store, 259 * 256)).unwrap(), whole);
 }
 
 #[test]
@@ -515,6 +541,60 @@ fn beside_the_requests_denials_are_written_and_entries_signed_within_a_second() 
     world.sim.block_on(world.backbone.stop());
     let report = world.verify();
     assert_eq!((report.entries, report.signed, report.holds()), (18, 18, true));
+}
+
+#[test]
+fn the_stored_forms_are_what_they_were() {
+    let text = |world: &World, collection, id: &[u8]| {
+        String::from_utf8(world.body(&DocKey::new(collection, id)).unwrap()).unwrap()
+    };
+    let world = world();
+    world.record(0..2);
+    world.sim.block_on(world.audit.flush()).unwrap();
+    let leaves: Vec<_> =
+        (0..3).map(|n| world.sim.block_on(reader::leaf(&*world.db.store, n)).unwrap().unwrap()).collect();
+    let (first, pair) = (leaf_hash(&leaves[0]), merkle::root([leaf_hash(&leaves[0]), leaf_hash(&leaves[1])]));
+    let last = leaf_hash(&leaves[2]);
+    assert_eq!(
+        text(&world, "head", b"head"),
+        format!(r#"{{"size":3,"peaks":["{pair}","{last}"],"origin":0}}"#)
+    );
+    let zero = 0u64.to_be_bytes();
+    let origin: Value = serde_json::from_str(&text(&world, "origins", &zero)).unwrap();
+    let names: Vec<_> = origin.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["name", "number", "opened_at", "sealed_seed", "size", "verifier"]);
+    let signed: Value = serde_json::from_str(&text(&world, "checkpoints", &zero)).unwrap();
+    let note = world.sim.block_on(world.audit.checkpoint(&Context::system())).unwrap();
+    assert_eq!(signed, json!({"origin": 0, "size": 3, "at": "2026-01-01T00:00:00Z", "note": note}));
+    let mut segment = [&[0, 1], first.0.as_slice()].concat();
+    segment.extend((leaves[0].len() as u16).to_be_bytes());
+    segment.extend(&leaves[0]);
+    assert_eq!(world.body(&segment_key(0)).unwrap(), segment);
+    assert!(world.body(&segment_key(1)).unwrap().starts_with(&[0, 2]));
+    assert!(world.body(&segment_key(2)).is_none());
+}
+
+#[test]
+fn the_indexes_can_be_rebuilt_from_the_segments() {
+    let world = world();
+    world.record(0..200);
+    let query = EventsQuery { subject: Some("user_4".into()), ..EventsQuery::default() };
+    let found = world.events(query.clone(), 500);
+    assert_eq!(found.len(), 28);
+    let reindex = tables::ENTRIES.reindex.unwrap();
+    let segments: Vec<_> = (0..=200)
+        .map(segment_key)
+        .filter_map(|key| world.body(&key).map(|body| (key, Body::Binary(body))))
+        .collect();
+    for (key, body) in segments.clone() {
+        world.overwrite(Write::Put { key, body, entries: Vec::new() });
+    }
+    assert_eq!(world.events(query.clone(), 500), []);
+    for (key, body) in segments {
+        let entries = reindex(&key.id, &body).unwrap();
+        world.overwrite(Write::Put { key, body, entries });
+    }
+    assert_eq!(world.events(query, 500), found);
 }
 
 #[derive(Default)]
