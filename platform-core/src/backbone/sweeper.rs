@@ -57,3 +57,39 @@ pub(super) async fn sweep(database: &Database) -> Result<usize> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Context, limits};
+    use crate::ports::MemoryBackends;
+    use crate::ports::runtime::SimRuntime;
+    use crate::ports::store::{Schema, command};
+
+    #[test]
+    fn answers_are_forgotten_after_their_time_and_not_before() {
+        let world = SimRuntime::new(1);
+        let memory = MemoryBackends::new(world.runtime());
+        world.block_on(async {
+            let backends = memory.backends().await.unwrap();
+            let database = Database::open(&backends, &Schema::new("sweep", 1, &[])).await.unwrap();
+            let ask = async |key: String| {
+                let ctx = Context::service("test").with_key(key.parse().unwrap());
+                let done = command(&database, &ctx, "test.ask", "", |work| async move { work.reply(()) });
+                done.await.unwrap().replayed
+            };
+            for number in 0..300 {
+                assert!(!ask(format!("old_{number}")).await);
+            }
+            world.runtime().sleep(limits::IDEMPOTENCY_LIFETIME / 2).await;
+            assert!(!ask("young".into()).await);
+            assert_eq!(sweep(&database).await.unwrap(), 0);
+            world.runtime().sleep(limits::IDEMPOTENCY_LIFETIME / 2).await;
+            assert_eq!(sweep(&database).await.unwrap(), AT_ONCE);
+            assert_eq!(sweep(&database).await.unwrap(), 300 - AT_ONCE);
+            assert_eq!(sweep(&database).await.unwrap(), 0);
+            assert!(ask("young".into()).await);
+            assert!(!ask("old_0".into()).await);
+        });
+    }
+}

@@ -6,4 +6,5 @@ mod faults;
 mod properties;
 mod sagas;
 mod scenarios;
+mod several;
 mod world;

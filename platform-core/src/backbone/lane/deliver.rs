@@ -2,6 +2,7 @@
 
 use super::Running;
 use super::feed::Waiting;
+use super::parking::Parking;
 use crate::backbone::Shutdown;
 use crate::backbone::effect::{Failure, apply, commit, work_for};
 use crate::backbone::letters::{Parked, Queue, enqueue, next_due};
@@ -183,13 +184,19 @@ impl Running<'_> {
         self.read_marks_again().await
     }
 
-    /// Others may have advanced the marks, or a commit of ours did so unseen.
+    /// Others may have advanced the marks, or a commit of ours did so unseen: then they may have parked
+    /// keys, too. The marks are read first: whoever parks a key later advances one, and fences us.
     async fn read_marks_again(&mut self) -> Result<()> {
         let keys: Vec<DocKey> = self.feeds.iter().map(|feed| feed.mark_key.clone()).collect();
         let marks = read_marks(self.lane.handler.database(), &keys).await?;
+        let mut has_changed = false;
         for (feed, mark) in self.feeds.iter_mut().zip(marks) {
+            has_changed |= feed.mark != mark;
             feed.mark = mark;
             feed.drop_handled();
+        }
+        if has_changed {
+            self.parking = Parking::open(self.lane, &self.feeds).await?;
         }
         Ok(())
     }
