@@ -55,9 +55,10 @@ fn a_backup_of_a_running_server_brings_everything_back() {
     // Others write meanwhile, so that the log and every store are busy.
     let address = process.address;
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let registered = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)
         .map(|writer| {
-            let stop = std::sync::Arc::clone(&stop);
+            let (stop, registered) = (std::sync::Arc::clone(&stop), std::sync::Arc::clone(&registered));
             std::thread::spawn(move || {
                 let mut client = Client::new(address);
                 let mut count = 0;
@@ -66,11 +67,15 @@ fn a_backup_of_a_running_server_brings_everything_back() {
                     let email = format!("writer{writer}.{count}@example.com");
                     let request = json!({"email": email, "password": PASSWORD});
                     assert_eq!(client.send("POST", "/v1/auth/register", Some(&request)).unwrap().status, 201);
+                    registered.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 }
             })
         })
         .collect();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    while registered.load(std::sync::atomic::Ordering::SeqCst) < 6 {
+        assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer was refused");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let made = platform(&["backup", copy.to_str().unwrap()], &data);
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
