@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use embedded_store::{SystemRuntime, open_backends};
+use embedded_store::open_backends;
 use platform_core::Platform;
 use platform_core::audit::EventsQuery;
 use platform_core::auth::{LoginRequest, RegisterRequest, SetupRequest, TokenPair};
 use platform_core::flags::EvaluationContext;
 use platform_core::gateway::{RequestHead, Resolution, Route};
 use platform_core::kernel::{Context, CorrelationId, Error, PageRequest, Result, Secret};
-use platform_core::ports::log::MemoryLog;
 use platform_core::transactions::{NewAccount, TransferRequest};
 use platform_core::users::RoleDefinition;
 use platform_server::smtp::SmtpChannel;
@@ -37,8 +36,7 @@ pub struct Ending {
 /// What opening returns.
 pub async fn open(folder: &Path, smtp_url: &str) -> Result<Platform> {
     let mail = SmtpChannel::new(&Secret::new(smtp_url), "Story <story@example.org>")?;
-    let log = Arc::new(MemoryLog::new(Arc::new(SystemRuntime::current())));
-    let backends = open_backends(folder, log, vec![Arc::new(mail)]).await?;
+    let backends = open_backends(folder, vec![Arc::new(mail)]).await?;
     let platform = Platform::builder(backends).build().await?;
     platform.start().await?;
     Ok(platform)

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use examples::orders::{MANAGE, Order, OrderId, Orders, OrdersDomain, PLACE, PlaceOrder, State, Stock};
 use platform_core::Platform;
@@ -65,7 +66,12 @@ impl Shop {
         self.run(self.orders().place(&customer(&[PLACE]), &request))
     }
 
-    fn settle(&self) {
+    /// Lets time pass until all orders have come to their end, and everybody has heard of it.
+    fn settle(&self, placed: &[OrderId]) {
+        let ended = |id: &OrderId| matches!(self.state(*id), State::Shipped | State::Cancelled { .. });
+        while !placed.iter().all(ended) {
+            self.world.advance(Duration::from_millis(10));
+        }
         self.run(self.platform.settled()).unwrap();
     }
 
@@ -132,7 +138,7 @@ fn an_order_is_paid_and_shipped() {
     let shop = Shop::new(1, "25.00", 3);
     let order = shop.place().unwrap();
     assert_eq!(order.state, State::Placed);
-    shop.settle();
+    shop.settle(&[order.id]);
     assert_eq!(shop.state(order.id), State::Shipped);
     assert_eq!((shop.balance(shop.purse), shop.balance(shop.till)), ("15.00".into(), "10.00".into()));
     assert_eq!((shop.left(), shop.sold()), (2, 1));
@@ -145,7 +151,7 @@ fn an_order_is_paid_and_shipped() {
 fn when_the_second_step_fails_the_first_is_undone() {
     let shop = Shop::new(2, "25.00", 0);
     let order = shop.place().unwrap();
-    shop.settle();
+    shop.settle(&[order.id]);
     assert_eq!(shop.state(order.id), State::Cancelled { cause: "orders.out_of_stock".into() });
     assert_eq!((shop.balance(shop.purse), shop.balance(shop.till)), ("25.00".into(), "0.00".into()));
     assert_eq!((shop.left(), shop.sold()), (0, 0));
@@ -155,7 +161,7 @@ fn when_the_second_step_fails_the_first_is_undone() {
 fn without_money_nothing_moves() {
     let shop = Shop::new(3, "9.99", 3);
     let order = shop.place().unwrap();
-    shop.settle();
+    shop.settle(&[order.id]);
     assert_eq!(shop.state(order.id), State::Cancelled { cause: "ledger.insufficient_funds".into() });
     assert_eq!((shop.balance(shop.purse), shop.left(), shop.sold()), ("9.99".into(), 3, 0));
 }
@@ -165,7 +171,7 @@ fn whatever_the_order_of_things_money_and_stock_agree() {
     for seed in 10..20 {
         let shop = Shop::new(seed, "75.00", 5);
         let placed: Vec<_> = (0..12).map(|_| shop.place().unwrap().id).collect();
-        shop.settle();
+        shop.settle(&placed);
         let shipped = placed.iter().filter(|id| shop.state(**id) == State::Shipped).count();
         assert!(
             placed.iter().all(|id| !matches!(shop.state(*id), State::Placed | State::Paid)),
@@ -186,10 +192,10 @@ fn a_restart_between_the_steps_loses_and_doubles_nothing() {
             placed.push(shop.place().unwrap().id);
             placed.push(shop.place().unwrap().id);
             // Somewhere within the steps: the seed decides how far they came.
-            shop.world.advance(std::time::Duration::from_micros(seed * 37 % 900));
+            shop.world.advance(Duration::from_micros(seed * 37 % 900));
             shop = shop.restart();
         }
-        shop.settle();
+        shop.settle(&placed);
         assert!(placed.iter().all(|id| shop.state(*id) == State::Shipped), "seed {seed}");
         assert_eq!((shop.balance(shop.purse), shop.left(), shop.sold()), ("20.00".into(), 2, 8));
     }
@@ -198,15 +204,12 @@ fn a_restart_between_the_steps_loses_and_doubles_nothing() {
 #[test]
 fn the_projection_is_rebuilt_to_the_same_state() {
     let shop = Shop::new(4, "100.00", 10);
-    for _ in 0..6 {
-        shop.place().unwrap();
-    }
-    shop.settle();
+    let placed: Vec<_> = (0..6).map(|_| shop.place().unwrap().id).collect();
+    shop.settle(&placed);
     assert_eq!(shop.sold(), 6);
     shop.run(shop.platform.rebuild(&owner(), "orders.sales")).unwrap();
     assert_eq!((shop.sold(), shop.left()), (6, 4));
-    shop.place().unwrap();
-    shop.settle();
+    shop.settle(&[shop.place().unwrap().id]);
     assert_eq!(shop.sold(), 7);
 }
 

@@ -1,24 +1,39 @@
 //! The saga behind an order: take the money, take the thing; without the thing, give the money back.
 //!
-//! Each step answers the event of the step before, and changes the order in the same commit that marks the event
-//! as handled. The ledger is a store of its own, so a step may move money and be repeated before its commit (a
-//! crash, a conflict): its transfers have ids that follow from the order, and the same transfer moves money once.
+//! What a step writes about the order and how far the saga is are one commit. The ledger is a store of its own,
+//! so a step may move money and be repeated before that commit (a crash, a conflict): its transfers have ids that
+//! follow from the order, and the same transfer moves money once.
 
-use platform_core::backbone::{Handler, Topics};
-use platform_core::kernel::{
-    AccountId, BoxFuture, Context, Error, ErrorKind, Event, RawId, Result, TransferId,
-};
+use platform_core::backbone::saga::{self, Saga};
+use platform_core::kernel::{AccountId, BoxFuture, Context, Error, ErrorKind, RawId, Result, TransferId};
 use platform_core::ports::Database;
-use platform_core::ports::store::Work;
+use platform_core::ports::store::{Stored, Work};
 use platform_core::transactions::{Transactions, TransferRequest};
+use serde::{Deserialize, Serialize};
 
-use super::events::{OrderCancelled, OrderPaid, OrderPlaced, OrderShipped};
+use super::events::{OrderCancelled, OrderPaid, OrderShipped};
 use super::{Order, OrderId, State, Stock};
+
+/// The name under which the saga's progress is remembered.
+pub(super) const NAME: &str = "orders.checkout";
+
+/// The order is there: there is something to cancel.
+const ORDER: &str = "order";
+/// Its price goes to the shop.
+const PAY: &str = "pay";
+/// The thing is taken from the stock.
+const SHIP: &str = "ship";
 
 pub(super) struct Checkout {
     pub(super) db: Database,
     pub(super) ledger: Transactions,
     pub(super) till: AccountId,
+}
+
+/// What the steps know.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Checking {
+    pub(super) order_id: OrderId,
 }
 
 /// Which transfer of an order it is.
@@ -28,68 +43,82 @@ enum Money {
     Refund = 2,
 }
 
-impl Handler for Checkout {
+impl Saga for Checkout {
+    type State = Checking;
+
     fn name(&self) -> &'static str {
-        "orders.checkout"
+        NAME
     }
 
-    fn topics(&self) -> Topics {
-        Topics::Of(&["orders"])
+    fn steps(&self) -> &'static [&'static str] {
+        &[ORDER, PAY, SHIP]
     }
 
     fn database(&self) -> &Database {
         &self.db
     }
 
-    fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
+    fn run<'a>(
+        &'a self,
+        step: &'static str,
+        ctx: &'a Context,
+        state: &'a mut Checking,
+        work: &'a mut Work,
+    ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            for event in events {
-                work.caused_by(event);
-                if let Some(placed) = event.decode::<OrderPlaced>()? {
-                    self.pay(placed.order_id, work).await?;
-                } else if let Some(paid) = event.decode::<OrderPaid>()? {
-                    self.ship(paid.order_id, work).await?;
-                }
+            let order = load(work, state.order_id).await?;
+            match step {
+                PAY => self.pay(order, ctx, work).await,
+                SHIP => ship(order, work).await,
+                _ => Ok(()),
             }
-            Ok(())
+        })
+    }
+
+    fn compensate<'a>(
+        &'a self,
+        step: &'static str,
+        ctx: &'a Context,
+        state: &'a mut Checking,
+        work: &'a mut Work,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let order = load(work, state.order_id).await?;
+            match step {
+                PAY => self.give_back(&order, ctx).await,
+                ORDER => self.cancel(order, work).await,
+                _ => Ok(()),
+            }
         })
     }
 }
 
 impl Checkout {
-    /// The first step. A refusal of the ledger ends the order; nothing has to be undone.
-    async fn pay(&self, id: OrderId, work: &mut Work) -> Result<()> {
-        let mut order = load(work, id).await?;
-        match self.transfer(&order, Money::Payment).await {
-            Ok(()) => {
-                order.state = State::Paid;
-                work.publish(&OrderPaid { order_id: id, item: order.item.clone() })?;
-                work.put(&order)
-            }
-            Err(refusal) if is_final(&refusal) => cancel(order, refusal.code(), work),
-            Err(outage) => Err(outage),
+    async fn pay(&self, mut order: Stored<Order>, ctx: &Context, work: &mut Work) -> Result<()> {
+        self.transfer(&order, Money::Payment, ctx).await?;
+        order.state = State::Paid;
+        work.publish(&OrderPaid { order_id: order.id, item: order.item.clone() })?;
+        work.put(&order.value)
+    }
+
+    /// Only what was paid is given back.
+    async fn give_back(&self, order: &Order, ctx: &Context) -> Result<()> {
+        match self.ledger.read_transfer(ctx, transfer_id(order.id, Money::Payment)).await {
+            Ok(_) => self.transfer(order, Money::Refund, ctx).await,
+            Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    /// The second step. Without the thing the first one is undone.
-    async fn ship(&self, id: OrderId, work: &mut Work) -> Result<()> {
-        let mut order = load(work, id).await?;
-        match work.load::<Stock>(order.item.as_str()).await? {
-            Some(mut stock) if stock.left > 0 => {
-                stock.left -= 1;
-                work.put(&stock.value)?;
-                order.state = State::Shipped;
-                work.publish(&OrderShipped { order_id: id, item: order.item.clone() })?;
-                work.put(&order)
-            }
-            _ => {
-                self.transfer(&order, Money::Refund).await?;
-                cancel(order, "orders.out_of_stock", work)
-            }
-        }
+    async fn cancel(&self, mut order: Stored<Order>, work: &mut Work) -> Result<()> {
+        let progress = saga::progress(&self.db, NAME, &order.id.to_string()).await?;
+        let cause = progress.and_then(|progress| progress.error_code).unwrap_or_default();
+        order.state = State::Cancelled { cause };
+        work.publish(&OrderCancelled { order_id: order.id, item: order.item.clone() })?;
+        work.put(&order.value)
     }
 
-    async fn transfer(&self, order: &Order, money: Money) -> Result<()> {
+    async fn transfer(&self, order: &Order, money: Money, ctx: &Context) -> Result<()> {
         let (debit_account, credit_account) = match money {
             Money::Payment => (order.account, self.till),
             Money::Refund => (self.till, order.account),
@@ -103,28 +132,27 @@ impl Checkout {
             pending: false,
             expires_in_s: None,
         };
-        self.ledger.transfer(&Context::service("orders"), &request).await.map(drop)
+        self.ledger.transfer(ctx, &request).await.map(drop)
     }
 }
 
-async fn load(work: &mut Work, id: OrderId) -> Result<Order> {
-    let order = work.load::<Order>(*id.as_bytes()).await?;
-    let missing = || Error::data_loss("orders.missing", "an event names an order that is not there");
-    Ok(order.ok_or_else(missing)?.value)
+async fn ship(mut order: Stored<Order>, work: &mut Work) -> Result<()> {
+    let stock = work.load::<Stock>(order.item.as_str()).await?.filter(|stock| stock.left > 0);
+    let out_of_stock = || Error::conflict("orders.out_of_stock", "there is none left");
+    let mut stock = stock.ok_or_else(out_of_stock)?;
+    stock.left -= 1;
+    work.put(&stock.value)?;
+    order.state = State::Shipped;
+    work.publish(&OrderShipped { order_id: order.id, item: order.item.clone() })?;
+    work.put(&order.value)
 }
 
-fn cancel(mut order: Order, cause: &str, work: &mut Work) -> Result<()> {
-    order.state = State::Cancelled { cause: cause.to_owned() };
-    work.publish(&OrderCancelled { order_id: order.id, item: order.item.clone() })?;
-    work.put(&order)
+async fn load(work: &mut Work, id: OrderId) -> Result<Stored<Order>> {
+    let missing = || Error::data_loss("orders.missing", "a saga names an order that is not there");
+    work.load::<Order>(*id.as_bytes()).await?.ok_or_else(missing)
 }
 
 /// The order's own id with another last digit: ordered by time, and the same for every repetition.
 fn transfer_id(order: OrderId, money: Money) -> TransferId {
     TransferId(RawId((u128::from_be_bytes(*order.as_bytes()) ^ money as u128).to_be_bytes()))
-}
-
-/// Whether the ledger refused, rather than could not be asked.
-fn is_final(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::DataLoss)
 }

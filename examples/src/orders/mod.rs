@@ -1,6 +1,6 @@
 //! An application's own domain on the platform's public parts: orders of things that are in stock.
 //!
-//! - [`Orders::place`] commits the order and the event that tells of it together, or neither.
+//! - [`Orders::place`] commits the order, the event that tells of it and the beginning of the saga together.
 //! - [`checkout`] is a saga: it takes the payment through the ledger, then takes the thing from the stock; when
 //!   there is none left, it gives the money back.
 //! - [`sales`] is a projection: how much of each thing was sold; it can be rebuilt from the events.
@@ -18,6 +18,7 @@ pub use model::{OrderId, PlaceOrder, State};
 pub use sales::Sales;
 pub use tables::{Order, Stock};
 
+use platform_core::backbone::saga::{self, Progress};
 use platform_core::backbone::{Parts, live_generation};
 use platform_core::kernel::{
     AccountId, BoxFuture, Context, Error, Page, PageRequest, Permission, Result, UserId,
@@ -41,14 +42,18 @@ impl Domain for OrdersDomain {
     type Facade = Orders;
 
     fn schema(&self) -> Schema {
-        Schema::new("orders", 1, &[Order::COLLECTION, Stock::COLLECTION, Sales::COLLECTION])
+        Schema::new(
+            "orders",
+            1,
+            &[Order::COLLECTION, Stock::COLLECTION, Sales::COLLECTION, Progress::COLLECTION],
+        )
     }
 
     fn build<'a>(self, db: Database, platform: &'a Platform) -> BoxFuture<'a, Result<(Orders, Parts)>> {
         Box::pin(async move {
             let ledger = platform.transactions().clone();
             let checkout = checkout::Checkout { db: db.clone(), ledger, till: self.till };
-            let parts = Parts::none().handler(checkout).handler(sales::Projection { db: db.clone() });
+            let parts = Parts::none().saga(checkout).handler(sales::Projection { db: db.clone() });
             Ok((Orders { db }, parts))
         })
     }
@@ -60,7 +65,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Orders a thing: the order and its event are one commit. The saga does the rest.
+    /// Orders a thing: the order, its event and the beginning of the saga are one commit.
     ///
     /// # Errors
     /// `auth.…` without [`PLACE`]; `orders.unknown_item`.
@@ -81,6 +86,8 @@ impl Orders {
                 placed_at: work.now(),
             };
             work.create(&order)?;
+            let checking = checkout::Checking { order_id: order.id };
+            saga::start(&mut work, checkout::NAME, &order.id.to_string(), &checking).await?;
             work.publish(&events::OrderPlaced { order_id: order.id, item: order.item.clone() })?;
             work.reply(order)
         })
