@@ -1,5 +1,14 @@
 //! The audit log of a whole platform: every event of every domain becomes exactly one entry, also when the
 //! platform ends and starts in between.
+#![cfg(all(
+    feature = "auth",
+    feature = "users",
+    feature = "transactions",
+    feature = "notifications",
+    feature = "flags",
+    feature = "gateway",
+    feature = "audit"
+))]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
