@@ -11,13 +11,14 @@ mod identity;
 mod ledger;
 mod row;
 mod server;
+mod store;
 
 use std::process::ExitCode;
 
 use row::Row;
 
 /// Every row, by subject.
-const ROWS: &[&[Row]] = &[disk::ROWS, identity::ROWS, ledger::ROWS, server::ROWS];
+const ROWS: &[&[Row]] = &[disk::ROWS, identity::ROWS, ledger::ROWS, server::ROWS, store::ROWS];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

@@ -26,7 +26,6 @@ impl Measured {
     }
 
     /// A number beside that of a peer in the same run.
-    #[allow(dead_code, reason = "used by the rows that have a peer")]
     pub(crate) fn against(ours: f64, unit: &'static str, peer: &'static str, theirs: f64) -> Measured {
         Measured { ours, unit, peer: Some((peer, theirs)) }
     }
@@ -47,4 +46,24 @@ pub(crate) fn median(samples: impl IntoIterator<Item = f64>) -> f64 {
     let mut samples: Vec<f64> = samples.into_iter().collect();
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()
+}
+
+/// Measures both sides in turns, so that both meet the same moods of the machine; their medians.
+pub(crate) fn in_turns(
+    rounds: usize,
+    mut ours: impl FnMut() -> f64,
+    mut theirs: impl FnMut() -> f64,
+) -> (f64, f64) {
+    let mut measured = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Whoever begins changes.
+        if round % 2 == 0 {
+            measured.0.push(ours());
+            measured.1.push(theirs());
+        } else {
+            measured.1.push(theirs());
+            measured.0.push(ours());
+        }
+    }
+    (median(measured.0), median(measured.1))
 }

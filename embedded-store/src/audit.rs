@@ -11,7 +11,8 @@ use platform_core::ports::keys::EnvelopeKeys;
 use platform_core::ports::runtime::Runtime;
 use platform_core::ports::store::{Store, Stores};
 
-use crate::{SqliteStores, SystemRuntime, load_key};
+use crate::stores::holds;
+use crate::{EmbeddedStores, SystemRuntime, load_key};
 
 /// Recomputes the audit log of a data folder, also while a server holds the folder. With `trusted` the
 /// checkpoint must be signed by that key.
@@ -41,28 +42,24 @@ pub async fn export_audit(data: &Path, to: &Path) -> Result<Checkpoint> {
 /// # Errors
 /// `store.locked` when a process has the folder open; those of the store and of the keys.
 pub async fn reorigin_audit(data: &Path, config: AuditConfig) -> Result<Option<VerifierKey>> {
-    if !file(data).exists() {
+    if !holds(data, audit::STORE) {
         return Ok(None);
     }
     let runtime: Arc<dyn Runtime> = Arc::new(SystemRuntime::current());
-    let stores = SqliteStores::open(data)?;
+    let stores = EmbeddedStores::open(data)?;
     let keys = Arc::new(EnvelopeKeys::open(&load_key(data)?, &stores, Arc::clone(&runtime)).await?);
     let store = stores.open(&audit::schema()).await?;
     let audit = Audit::over(Database { store, runtime, keys }, config).await?;
     audit.reorigin(&Context::system()).await.map(Some)
 }
 
-fn file(data: &Path) -> PathBuf {
-    data.join(format!("{}.db", audit::STORE))
-}
-
 async fn look(data: &Path) -> Result<Arc<dyn Store>> {
-    if !file(data).exists() {
+    if !holds(data, audit::STORE) {
         return Err(
             Error::not_found("audit.not_found", "the folder has no audit log").with("path", data.display())
         );
     }
-    SqliteStores::read_only(data).open(&audit::schema()).await
+    EmbeddedStores::read_only(data).open(&audit::schema()).await
 }
 
 /// Files under a folder: each whole or not there.

@@ -137,9 +137,8 @@ impl<E: Engine> Writer<E> {
             self.commit(batches, answers);
             untidy = true;
         }
-        if untidy {
-            self.tidy();
-        }
+        // A trim may have come without a commit after it.
+        self.tidy();
     }
 
     fn tidy(&mut self) {

@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`open()`]: a data folder as a running platform.
 //! - [`open_backends`]: a data folder as the ports of a platform.
-//! - [`SqliteStores`]: a store per domain, each in a SQLite file of its own.
+//! - [`EmbeddedStores`]: a store per domain, each on SQLite or fjall.
 //! - [`FjallLog`]: the durable event log.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
 //! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
@@ -12,6 +12,7 @@
 
 mod audit;
 mod backup;
+mod fjall;
 mod folder;
 mod group;
 mod key_file;
@@ -19,15 +20,16 @@ mod log;
 mod open;
 mod runtime;
 mod sqlite;
+mod store;
 mod stores;
 
 pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use log::FjallLog;
-pub use open::{open, open_backends};
+pub use open::{open, open_backends, open_backends_on};
 pub use runtime::SystemRuntime;
-pub use stores::SqliteStores;
+pub use stores::{EmbeddedStores, Engine, Engines};
 
 /// The snippets of the README are run as tests.
 #[cfg(doctest)]

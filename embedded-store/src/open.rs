@@ -14,7 +14,7 @@ use platform_core::ports::runtime::Runtime;
 use platform_core::ports::signals::LocalSignals;
 use platform_core::ports::store::Stores;
 
-use crate::{FjallLog, SqliteStores, SystemRuntime, load_key};
+use crate::{EmbeddedStores, Engines, FjallLog, SystemRuntime, load_key};
 
 /// Bytes of the cache in the process.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -44,15 +44,27 @@ pub async fn open(path: impl AsRef<Path>) -> Result<Platform> {
 }
 
 /// The ports over a data folder, with these ways out: a SQLite file per domain, and the log in the
-/// folder `log`.
+/// folder `log`. As [`open_backends_on`] with no engine configured.
 ///
 /// # Errors
 /// `store.locked` when another process has the folder open; as [`load_key`], [`Stores::open`] and
 /// [`FjallLog::open`].
 pub async fn open_backends(path: &Path, channels: Vec<Arc<dyn Channel>>) -> Result<Backends> {
+    open_backends_on(path, Engines::default(), channels).await
+}
+
+/// The ports over a data folder, with each store on the engine that is configured for it.
+///
+/// # Errors
+/// `store.other_engine` when a store is there on another engine; as [`open_backends`].
+pub async fn open_backends_on(
+    path: &Path,
+    engines: Engines,
+    channels: Vec<Arc<dyn Channel>>,
+) -> Result<Backends> {
     let runtime: Arc<dyn Runtime> = Arc::new(SystemRuntime::current());
     let key = load_key(path)?;
-    let stores: Arc<dyn Stores> = Arc::new(SqliteStores::open(path)?);
+    let stores: Arc<dyn Stores> = Arc::new(EmbeddedStores::open(path)?.on(engines));
     let log = FjallLog::open(&path.join("log"), Arc::clone(&runtime))?;
     let keys = EnvelopeKeys::open(&key, &*stores, Arc::clone(&runtime)).await?;
     Ok(Backends {

@@ -1,50 +1,130 @@
 //! Which engine a store stands on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use platform_core::kernel::{BoxFuture, Result};
+use platform_core::kernel::{BoxFuture, Error, Result};
 use platform_core::ports::store::{Schema, Store, Stores};
 
 use crate::folder::Folder;
-use crate::sqlite::SqliteStore;
+use crate::{fjall, sqlite};
 
-/// Stores of a folder, each in a SQLite file of its own.
+/// The store of the keys.
+const KEYS: &str = "keys";
+
+/// What a store stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// A file that every tool reads. The default.
+    #[default]
+    Sqlite,
+    /// A log-structured engine: faster where much is written.
+    Fjall,
+}
+
+/// The engine of each store. The store `keys` is always on SQLite: it is kept apart in backups.
+#[derive(Debug, Clone, Default)]
+pub struct Engines {
+    /// Of the stores that are not named; without it, that on which they are there already, else SQLite.
+    pub default: Option<Engine>,
+    /// By the name of the store.
+    pub of: BTreeMap<String, Engine>,
+}
+
+impl Engines {
+    /// All stores on one engine.
+    pub fn all(engine: Engine) -> Engines {
+        Engines { default: Some(engine), of: BTreeMap::new() }
+    }
+
+    /// The same, but this store on that engine.
+    #[must_use]
+    pub fn with(mut self, store: impl Into<String>, engine: Engine) -> Engines {
+        self.of.insert(store.into(), engine);
+        self
+    }
+
+    /// What is configured for a store; `None`: nothing in particular.
+    fn engine(&self, store: &str) -> Option<Engine> {
+        if store == KEYS {
+            return Some(Engine::Sqlite);
+        }
+        self.of.get(store).copied().or(self.default)
+    }
+}
+
+/// Stores of a folder, each in a database of its own.
 ///
 /// ```
-/// use embedded_store::SqliteStores;
+/// use embedded_store::{EmbeddedStores, Engine, Engines};
 /// use platform_core::ports::store::{Collection, Schema, Stores};
 /// # let folder = tempfile::tempdir()?;
 /// # let data = folder.path().join("data");
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let stores = SqliteStores::open(&data)?;
+/// let stores = EmbeddedStores::open(&data)?.on(Engines::default().with("clicks", Engine::Fjall));
 /// let orders = stores.open(&Schema::new("orders", 1, &[Collection::json("orders")])).await?;
-/// assert_eq!(*orders.committed().borrow(), 0);
+/// let clicks = stores.open(&Schema::new("clicks", 1, &[Collection::json("clicks")])).await?;
+/// assert_eq!((*orders.committed().borrow(), *clicks.committed().borrow()), (0, 0));
+/// assert!(data.join("orders.db").is_file() && data.join("clicks.fjall").is_dir());
 /// # Ok::<(), platform_core::kernel::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct SqliteStores {
+pub struct EmbeddedStores {
     folder: Arc<Folder>,
+    engines: Engines,
 }
 
-impl SqliteStores {
-    /// Holds the folder; it is made when it is not there.
+impl EmbeddedStores {
+    /// Holds the folder; it is made when it is not there. All stores are on SQLite.
     ///
     /// # Errors
     /// `store.locked` when another process has it open; `store.unavailable` when it cannot be written.
-    pub fn open(path: &Path) -> Result<SqliteStores> {
-        Ok(SqliteStores { folder: Folder::hold(path)? })
+    pub fn open(path: &Path) -> Result<EmbeddedStores> {
+        Ok(EmbeddedStores { folder: Folder::hold(path)?, engines: Engines::default() })
     }
 
-    /// Looks into a folder that another process may have open: its stores refuse to be written.
-    pub fn read_only(path: &Path) -> SqliteStores {
-        SqliteStores { folder: Folder::look(path) }
+    /// Looks into a folder that another process may have open: its stores refuse to be written. Those on
+    /// fjall open only while no other process has them open.
+    pub fn read_only(path: &Path) -> EmbeddedStores {
+        EmbeddedStores { folder: Folder::look(path), engines: Engines::default() }
+    }
+
+    /// The same folder with its stores on these engines.
+    #[must_use]
+    pub fn on(mut self, engines: Engines) -> EmbeddedStores {
+        self.engines = engines;
+        self
+    }
+
+    fn open_store(&self, schema: &Schema) -> Result<Arc<dyn Store>> {
+        schema.check()?;
+        let database = sqlite::file_of(self.folder.path(), schema.store);
+        let folder = fjall::folder_of(self.folder.path(), schema.store);
+        let found = if folder.exists() { Engine::Fjall } else { Engine::Sqlite };
+        let engine = self.engines.engine(schema.store).unwrap_or(found);
+        let other = if engine == Engine::Sqlite { folder } else { database };
+        if other.exists() {
+            return Err(Error::precondition("store.other_engine", "the store is there on another engine")
+                .with("store", schema.store)
+                .with("configured", format!("{engine:?}"))
+                .with("found", other.display()));
+        }
+        match engine {
+            Engine::Sqlite => Ok(Arc::new(sqlite::open(&self.folder, schema)?)),
+            Engine::Fjall => Ok(Arc::new(fjall::open(&self.folder, schema)?)),
+        }
     }
 }
 
-impl Stores for SqliteStores {
+/// Whether a folder holds a store, on whatever engine.
+pub(crate) fn holds(folder: &Path, store: &str) -> bool {
+    sqlite::file_of(folder, store).exists() || fjall::folder_of(folder, store).exists()
+}
+
+impl Stores for EmbeddedStores {
     fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
-        Box::pin(async { Ok(Arc::new(SqliteStore::open(&self.folder, schema)?) as Arc<dyn Store>) })
+        Box::pin(async { self.open_store(schema) })
     }
 }

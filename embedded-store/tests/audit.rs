@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use embedded_store::{SqliteStores, SystemRuntime, export_audit, load_key, reorigin_audit, verify_audit};
+use embedded_store::{EmbeddedStores, SystemRuntime, export_audit, load_key, reorigin_audit, verify_audit};
 use platform_core::audit::tlog::{EntryBundle, Resource, Tile};
 use platform_core::audit::{self, Audit, AuditConfig, Checkpoint, VerifierKey};
 use platform_core::kernel::merkle::{leaf_hash, root};
@@ -23,7 +23,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 async fn open(data: &Path) -> Audit {
     let runtime: Arc<dyn Runtime> = Arc::new(SystemRuntime::current());
-    let stores = SqliteStores::open(data).unwrap();
+    let stores = EmbeddedStores::open(data).unwrap();
     let keys = EnvelopeKeys::open(&load_key(data).unwrap(), &stores, Arc::clone(&runtime)).await.unwrap();
     let store = stores.open(&audit::schema()).await.unwrap();
     Audit::over(Database { store, runtime, keys: Arc::new(keys) }, AuditConfig::default()).await.unwrap()

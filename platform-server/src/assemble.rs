@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use embedded_store::open_backends;
+use embedded_store::{Engine, Engines, open_backends_on};
 use platform_core::Platform;
 use platform_core::auth::{Argon2Config, AuthConfig};
 use platform_core::kernel::{Error, Result};
@@ -14,10 +14,13 @@ use crate::smtp::SmtpChannel;
 /// Opens the platform; nothing runs yet.
 ///
 /// # Errors
-/// As [`SmtpChannel::new`], [`open_backends`] and [`Builder::build`](platform_core::platform::Builder::build).
+/// As [`SmtpChannel::new`], [`open_backends_on`] and [`Builder::build`](platform_core::platform::Builder::build).
 pub async fn open(config: &Config) -> Result<Platform> {
     let mail = SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
-    let backends = open_backends(&config.storage.data, vec![Arc::new(mail)]).await?;
+    let fjall = config.storage.fjall.iter();
+    let engines =
+        fjall.fold(Engines::default(), |engines, store| engines.with(store.as_str(), Engine::Fjall));
+    let backends = open_backends_on(&config.storage.data, engines, vec![Arc::new(mail)]).await?;
     Platform::builder(backends).auth(auth(config)).build().await
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::manifest::{Manifest, Tree};
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
-use crate::folder::sync_folder;
+use crate::folder::{Folder, sync_folder};
 
 /// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ const ATTEMPTS: u32 = 20;
 ///
 /// # Errors
 /// `backup.exists` when `into` is there already; `backup.no_data` when `data` holds nothing;
+/// `backup.in_use` when a server holds `data` and a store of it is on fjall;
 /// `backup.failed`, with what could not be read or written.
 pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
     if into.exists() {
@@ -31,6 +32,7 @@ pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
             .with("path", into.display()));
     }
     let stores = stores_of(data)?;
+    let _held = hold_fjall(data)?;
     let partial = beside(into, "partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)
@@ -49,6 +51,26 @@ pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
     fs::rename(&partial, into).map_err(|error| failed("the backup cannot be named", into, error))?;
     sync_folder(parent_of(into)).map_err(|error| failed("the backup cannot be synced", into, error))?;
     Ok(manifest)
+}
+
+/// A store on fjall cannot be held still beside its server, and a copy of it from another moment than
+/// that of the log would lose events: with such a store the whole folder is held instead.
+fn hold_fjall(data: &Path) -> Result<Option<std::sync::Arc<Folder>>> {
+    let entries =
+        fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;
+    let has_fjall =
+        entries.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "fjall"));
+    if !has_fjall {
+        return Ok(None);
+    }
+    Folder::hold(data).map(Some).map_err(|error| match error.code() {
+        "store.locked" => Error::precondition(
+            "backup.in_use",
+            "stores on fjall are copied only while no server has the folder open: stop it first",
+        )
+        .with("path", data.display()),
+        _ => error,
+    })
 }
 
 /// A database of which this moment is kept.

@@ -8,7 +8,7 @@ use platform_core::kernel::Timestamp;
 use platform_core::ports::store::{Batch, Body, Collection, DocKey, Schema, Store, Stores, Write};
 
 use super::*;
-use crate::SqliteStores;
+use crate::EmbeddedStores;
 
 const THINGS: Collection = Collection::json("things");
 
@@ -30,14 +30,14 @@ async fn put(store: &dyn Store, id: &str, value: u64) {
 }
 
 async fn value(data: &Path, name: &'static str) -> Option<u64> {
-    let store = SqliteStores::open(data).unwrap().open(&schema(name)).await.unwrap();
+    let store = EmbeddedStores::open(data).unwrap().open(&schema(name)).await.unwrap();
     let doc = store.get(&[key("x")]).await.unwrap().pop().unwrap()?;
     let Body::Json(text) = doc.body else { panic!("it is JSON") };
     Some(text.parse().unwrap())
 }
 
 async fn folder_with(data: &Path, values: &[(&'static str, u64)]) {
-    let stores = SqliteStores::open(data).unwrap();
+    let stores = EmbeddedStores::open(data).unwrap();
     for (name, value) in values {
         put(&*stores.open(&schema(name)).await.unwrap(), "x", *value).await;
     }
@@ -51,7 +51,7 @@ fn code<T>(result: platform_core::kernel::Result<T>) -> &'static str {
 async fn a_copy_under_writers_is_one_cut_through_all_stores() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let stores = SqliteStores::open(&data).unwrap();
+    let stores = EmbeddedStores::open(&data).unwrap();
     let (first, second) =
         (stores.open(&schema("a")).await.unwrap(), stores.open(&schema("b")).await.unwrap());
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -156,11 +156,28 @@ async fn a_folder_in_use_is_not_replaced_and_a_backup_overwrites_nothing() {
     folder_with(&data, &[("users", 1)]).await;
     backup(&data, &copy, now()).unwrap();
     assert_eq!(code(backup(&data, &copy, now())), "backup.exists");
-    let held = SqliteStores::open(&data).unwrap();
+    let held = EmbeddedStores::open(&data).unwrap();
     assert_eq!(code(restore(&copy, &data, now())), "store.locked");
     drop(held);
     restore(&copy, &data, now()).unwrap();
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     assert_eq!(code(backup(&empty, &folder.path().join("none"), now())), "backup.no_data");
+}
+
+#[tokio::test]
+async fn a_store_on_fjall_is_copied_while_nobody_has_the_folder_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let engines = || crate::Engines::default().with("fast", crate::Engine::Fjall);
+    let stores = EmbeddedStores::open(&data).unwrap().on(engines());
+    drop(stores.open(&schema("plain")).await.unwrap());
+    let store = stores.open(&schema("fast")).await.unwrap();
+    store.commit(Default::default()).await.unwrap();
+    let copy = folder.path().join("copy");
+    assert_eq!(code(backup(&data, &copy, now())), "backup.in_use");
+    drop((store, stores));
+    backup(&data, &copy, now()).unwrap();
+    let again = EmbeddedStores::open(&copy.join("data")).unwrap().open(&schema("fast")).await.unwrap();
+    assert_eq!(*again.committed().borrow(), 1);
 }

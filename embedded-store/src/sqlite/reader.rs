@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::connection::open_reader;
 use super::error::storage;
 use super::tables::{Table, Tables, side_table};
+use crate::store::{pack, unpack};
 
 /// Connections that are kept; more are opened for a moment when more are in use at once. Reads run in
 /// the caller's own task, so that is no more than the runtime has workers.
@@ -45,13 +46,9 @@ impl Readers {
     }
 }
 
-/// The place of an event in the outbox: its commit in the upper 48 bits, its index in the lower 16.
+/// The place of an event as SQL has it.
 pub(super) fn place_of(position: EventPosition) -> i64 {
-    ((position.commit.min((1 << 47) - 1) << 16) | u64::from(position.index)).cast_signed()
-}
-
-fn position_of(place: i64) -> EventPosition {
-    EventPosition { commit: place.cast_unsigned() >> 16, index: (place & 0xffff) as u16 }
+    pack(position).cast_signed()
 }
 
 /// The body in a column.
@@ -106,7 +103,6 @@ pub(super) fn get(connection: &Connection, tables: &Tables, keys: &[DocKey]) -> 
 
 /// A page of a collection: one statement, thus one snapshot.
 pub(super) fn scan(connection: &Connection, tables: &Tables, range: &IndexRange) -> Result<ScanPage> {
-    range.check_limits()?;
     let table = tables.of(range.collection)?;
     let source = Source::of(table, range)?;
     let mut query = Query::default();
@@ -188,18 +184,10 @@ impl Query {
         self.values.push(value.to_vec());
     }
 
-    /// The bounds, or in place of the one where the scan begins the place after the cursor. A cursor
-    /// that lies before that bound is not obeyed: it must not open what the range closes.
+    /// The bounds, or in place of the one where the scan begins the place after the cursor.
     fn bounds(&mut self, source: &Source, range: &IndexRange) -> Result<()> {
         self.conditions.extend(source.always.clone());
-        let begin = if range.reverse { &range.to } else { &range.from };
-        let after = range.after_entry()?.filter(|(entry, _)| match (begin, range.reverse) {
-            (Bound::Unbounded, _) => true,
-            (Bound::Included(begin), false) => entry >= begin,
-            (Bound::Excluded(begin), false) => entry > begin,
-            (Bound::Included(begin), true) => entry <= begin,
-            (Bound::Excluded(begin), true) => entry < begin,
-        });
+        let after = range.after_within()?;
         if after.is_none() || range.reverse {
             match &range.from {
                 Bound::Unbounded => {}
@@ -242,14 +230,14 @@ impl Query {
 }
 
 /// Events after a place.
-pub(super) fn outbox(connection: &Connection, after: i64, limit: usize) -> Result<OutboxEvents> {
+pub(super) fn outbox(connection: &Connection, after: EventPosition, limit: usize) -> Result<OutboxEvents> {
     connection
         .prepare_cached("SELECT place, event FROM _outbox WHERE place > ?1 ORDER BY place LIMIT ?2")
         .and_then(|mut statement| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map([after, limit], |row| {
+            let rows = statement.query_map([place_of(after), limit], |row| {
                 let event = row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec();
-                Ok((position_of(row.get(0)?), event))
+                Ok((unpack(row.get::<_, i64>(0)?.cast_unsigned()), event))
             })?;
             rows.collect()
         })

@@ -1,11 +1,10 @@
 //! What only SQLite promises; the rest is the conformance suite's.
 
 use platform_core::ports::store::{
-    Batch, Body, Collection, CommitError, DocKey, Entry, Expect, Index, IndexRange, Schema, Store, Stores,
-    Write,
+    Batch, Body, Collection, CommitError, DocKey, Entry, Expect, Index, IndexRange, Schema, Stores, Write,
 };
 
-use crate::SqliteStores;
+use crate::EmbeddedStores;
 
 fn reindex(_id: &[u8], body: &Body) -> platform_core::kernel::Result<Vec<Entry>> {
     Ok(vec![Entry::new("by_body", body.as_bytes())])
@@ -27,7 +26,7 @@ fn put(id: &str, body: &str) -> Write {
 #[tokio::test]
 async fn a_file_outlives_its_process_and_is_readable_with_plain_sql() {
     let folder = tempfile::tempdir().unwrap();
-    let stores = SqliteStores::open(folder.path()).unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
     let store = stores.open(&schema()).await.unwrap();
     let swapped = |a: &str, b: &str| Batch { writes: vec![put("1", a), put("2", b)], ..Batch::default() };
     assert_eq!(store.commit(swapped("10", "20")).await.unwrap().position, 1);
@@ -35,7 +34,7 @@ async fn a_file_outlives_its_process_and_is_readable_with_plain_sql() {
     let taken = Batch { writes: vec![put("3", "10")], ..Batch::default() };
     assert!(matches!(store.commit(taken).await, Err(CommitError::Unique { .. })));
     assert_eq!(stores.open(&schema()).await.err().unwrap().code(), "store.locked");
-    assert_eq!(SqliteStores::open(folder.path()).err().unwrap().code(), "store.locked");
+    assert_eq!(EmbeddedStores::open(folder.path()).err().unwrap().code(), "store.locked");
     drop((store, stores));
 
     let sql = rusqlite::Connection::open(folder.path().join("things.db")).unwrap();
@@ -45,7 +44,7 @@ async fn a_file_outlives_its_process_and_is_readable_with_plain_sql() {
     assert_eq!(id, b"2");
     drop(sql);
 
-    let stores = SqliteStores::open(folder.path()).unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
     let store = stores.open(&schema()).await.unwrap();
     assert_eq!(*store.committed().borrow(), 2);
     let expects = vec![(DocKey::new("things", "1"), Expect::Version(2))];
@@ -58,10 +57,10 @@ async fn a_file_outlives_its_process_and_is_readable_with_plain_sql() {
 #[tokio::test]
 async fn a_folder_can_be_read_while_another_process_holds_it() {
     let folder = tempfile::tempdir().unwrap();
-    let stores = SqliteStores::open(folder.path()).unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
     let store = stores.open(&schema()).await.unwrap();
     store.commit(Batch { writes: vec![put("1", "10")], ..Batch::default() }).await.unwrap();
-    let looking = SqliteStores::read_only(folder.path()).open(&schema()).await.unwrap();
+    let looking = EmbeddedStores::read_only(folder.path()).open(&schema()).await.unwrap();
     assert_eq!(*looking.committed().borrow(), 1);
     assert!(looking.get(&[DocKey::new("things", "1")]).await.unwrap()[0].is_some());
     let refused = looking.commit(Batch::default()).await;
@@ -72,7 +71,7 @@ async fn a_folder_can_be_read_while_another_process_holds_it() {
 #[tokio::test]
 async fn pages_of_an_index_are_sought_and_never_sorted() {
     let folder = tempfile::tempdir().unwrap();
-    let stores = SqliteStores::open(folder.path()).unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
     const INDEXES: &[Index] = &[Index::one("by_name"), Index::many("by_word"), Index::unique("by_mail")];
     let both = [
         Collection::json("texts").indexed(INDEXES, reindex),

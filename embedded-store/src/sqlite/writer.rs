@@ -1,9 +1,8 @@
 //! Writing: a group of batches as one transaction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use platform_core::kernel::{Error, Position, Result};
+use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{
     Body, Change, DocKey, Entry, Merged, Planner, Prepared, Previous, Schema, StateReader, Written,
 };
@@ -14,6 +13,7 @@ use super::error::{concerns_everything, nothing_was_synced, storage};
 use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
 use crate::group::{Answers, Engine, Failure};
+use crate::store::Trim;
 
 /// The one connection of a store that writes.
 pub(super) struct SqliteWriter {
@@ -22,9 +22,9 @@ pub(super) struct SqliteWriter {
     pub(super) tables: Arc<Tables>,
     pub(super) position: Position,
     /// Up to where the outbox is to be forgotten; done with the next group.
-    pub(super) trim: Arc<AtomicI64>,
+    pub(super) trim: Trim,
     /// Up to where it is forgotten.
-    pub(super) trimmed: i64,
+    pub(super) trimmed: EventPosition,
 }
 
 impl Engine for SqliteWriter {
@@ -40,7 +40,7 @@ impl Engine for SqliteWriter {
             self.roll_back()?;
             return Ok(answers);
         }
-        let trim = self.trim.load(Ordering::Acquire);
+        let trim = self.trim.get();
         let applied = self.apply(&merged).and_then(|()| self.trim_to(trim));
         drop(merged);
         if let Err(error) = applied {
@@ -68,7 +68,7 @@ impl Engine for SqliteWriter {
     /// Forgets what is trimmed, moves the log into the file and empties it: so that what was deleted
     /// is gone from the log too.
     fn idle(&mut self) {
-        let trim = self.trim.load(Ordering::Acquire);
+        let trim = self.trim.get();
         let trimmed = if trim > self.trimmed { self.trim_to(trim) } else { Ok(()) };
         match trimmed {
             Ok(()) => self.trimmed = self.trimmed.max(trim),
@@ -94,11 +94,14 @@ impl SqliteWriter {
         self.execute("ROLLBACK").map_err(|error| Failure::Unknown(storage(error)))
     }
 
-    fn trim_to(&self, trim: i64) -> rusqlite::Result<()> {
+    fn trim_to(&self, trim: EventPosition) -> rusqlite::Result<()> {
         if trim <= self.trimmed {
             return Ok(());
         }
-        self.connection.prepare_cached("DELETE FROM _outbox WHERE place <= ?1")?.execute([trim]).map(|_| ())
+        self.connection
+            .prepare_cached("DELETE FROM _outbox WHERE place <= ?1")?
+            .execute([place_of(trim)])
+            .map(|_| ())
     }
 
     fn apply(&self, merged: &Merged<'_>) -> rusqlite::Result<()> {

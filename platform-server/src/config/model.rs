@@ -68,6 +68,7 @@ impl ServerConfig {
 #[allow(missing_docs)] // each is described in SETTINGS
 pub struct StorageConfig {
     pub data: PathBuf,
+    pub fjall: Vec<String>,
 }
 
 /// `[auth]`

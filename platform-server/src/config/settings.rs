@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("server.drain_ms", Number, "30000", "time for running requests when the server stops"),
     setting("server.threads", Number, "0", "threads that serve requests; 0 is one for each core"),
     setting("storage.data", Text, "./data", "the folder that holds everything"),
+    setting("storage.fjall", List, "", "domains whose store is on fjall in place of SQLite"),
     setting("auth.issuer", Text, "platform", "the `iss` of access tokens: a name or the public address"),
     setting("auth.audience", Text, "platform", "the `aud` of access tokens"),
     setting("auth.access_token_lifetime_s", Number, "900", "how long an access token is valid"),

@@ -130,6 +130,11 @@ impl<'a> KeyReader<'a> {
         self.fixed().map(u64::from_be_bytes)
     }
 
+    /// What is not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// Reads a time.
     ///
     /// # Errors

@@ -108,6 +108,22 @@ impl IndexRange {
         }
     }
 
+    /// As [`IndexRange::after_entry`], but only a cursor behind the bound where the scan begins: a foreign
+    /// one must not open what the range closes. With a cursor that bound needs no look any more.
+    ///
+    /// # Errors
+    /// `request.invalid_cursor`.
+    pub fn after_within(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let begin = if self.reverse { &self.to } else { &self.from };
+        Ok(self.after_entry()?.filter(|(entry, _)| match (begin, self.reverse) {
+            (Bound::Unbounded, _) => true,
+            (Bound::Included(begin), false) => entry >= begin,
+            (Bound::Excluded(begin), false) => entry > begin,
+            (Bound::Included(begin), true) => entry <= begin,
+            (Bound::Excluded(begin), true) => entry < begin,
+        }))
+    }
+
     /// Checks the limit.
     ///
     /// # Errors

@@ -1,0 +1,219 @@
+//! A look at fjall's journals before fjall opens them.
+//!
+//! At opening, fjall 3.1 drops what does not read at the end of a journal, and refuses to open when its
+//! last batch is complete in length but not in content, as a crash of the machine may leave it. Here
+//! the batches are read first, with their checksums and our own positions in them: what is torn at the
+//! very end is cut off, and what is missing before the end is an error. That nothing acknowledged was
+//! cut off is checked afterwards, against [`super::acknowledged`].
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use platform_core::kernel::{Error, Position, Result};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::layout::{POSITION, read_group};
+
+const MAGIC: &[u8] = b"FJL\x03";
+
+/// Checks all journals of a database folder, and cuts a torn end off the last one.
+///
+/// # Errors
+/// `store.damaged` when a batch is missing or damaged before the end.
+pub(super) fn check(folder: &Path) -> Result<()> {
+    let journals = journals(folder).map_err(|error| unreadable(folder, error))?;
+    let mut expected = None;
+    for (at, path) in journals.iter().enumerate() {
+        let found = read(path, &mut expected).map_err(|error| unreadable(path, error))?;
+        let is_last = at + 1 == journals.len();
+        match found {
+            Found::Whole => {}
+            Found::Torn(end) if is_last => {
+                tracing::warn!(path = %path.display(), end, "a torn batch at the end of the journal is cut off");
+                cut(path, end).map_err(|error| unreadable(path, error))?;
+            }
+            Found::Torn(end) | Found::Gap(end) => return Err(damaged(path, end)),
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    Error::unavailable("store.unavailable", "a journal cannot be read")
+        .with("path", path.display())
+        .because(error)
+}
+
+fn damaged(path: &Path, at: u64) -> Error {
+    Error::data_loss(
+        "store.damaged",
+        "a journal is damaged before its end, and commits that were acknowledged are lost: restore this store from a backup",
+    )
+    .with("journal", path.display())
+    .with("byte", at)
+}
+
+/// The journals in their order.
+fn journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        if let (Some(number), true) = (number, path.extension().is_some_and(|extension| extension == "jnl")) {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Cuts a journal off, and keeps what was torn beside it.
+fn cut(path: &Path, end: u64) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    file.seek(SeekFrom::Start(end))?;
+    let mut torn = Vec::new();
+    // A group is at most 32 MiB, and a batch of 16 MiB may be its last.
+    Read::by_ref(&mut file).take(64 << 20).read_to_end(&mut torn)?;
+    torn.truncate(torn.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    std::fs::write(path.with_extension("torn"), torn)?;
+    file.set_len(end)?;
+    file.sync_all()
+}
+
+enum Found {
+    /// It ends behind a batch, or in the zeros that fjall allocates ahead.
+    Whole,
+    /// From this byte on it does not read.
+    Torn(u64),
+    /// The batch that begins here does not follow the one before.
+    Gap(u64),
+}
+
+/// Reads all batches; `expected` is the first position of the next group, once one is known.
+fn read(path: &Path, expected: &mut Option<Position>) -> io::Result<Found> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut input = Input { reader: BufReader::with_capacity(1 << 16, file), at: 0, length, seqno: None };
+    loop {
+        let begin = input.at;
+        match input.batch() {
+            Ok(Batch::End) => return Ok(Found::Whole),
+            Ok(Batch::Group(first, last)) => {
+                if expected.is_some_and(|expected| expected != first) {
+                    return Ok(Found::Gap(begin));
+                }
+                *expected = Some(last + 1);
+            }
+            Ok(Batch::Other) => {}
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
+            {
+                return Ok(Found::Torn(begin));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+enum Batch {
+    /// Nothing follows.
+    End,
+    /// A group of ours, from one position to another.
+    Group(Position, Position),
+    /// Any other batch: an index that was filled, a setting.
+    Other,
+}
+
+struct Input {
+    reader: BufReader<File>,
+    at: u64,
+    length: u64,
+    /// Of the batch before.
+    seqno: Option<u64>,
+}
+
+fn invalid() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+impl Input {
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes)?;
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    fn bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        // A damaged length must not take all memory.
+        if length as u64 > self.length - self.at.min(self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length];
+        self.reader.read_exact(&mut bytes)?;
+        self.at += length as u64;
+        Ok(bytes)
+    }
+
+    /// One batch: `1` count (u32) seqno (u64), items, `3` checksum (u64) magic; all little endian.
+    fn batch(&mut self) -> io::Result<Batch> {
+        if self.at >= self.length {
+            return Ok(Batch::End);
+        }
+        match self.take::<1>()? {
+            [0] => return Ok(Batch::End),
+            [1] => {}
+            _ => return Err(invalid()),
+        }
+        let count = u32::from_le_bytes(self.take()?);
+        // The head has no checksum; but every batch has a higher number than the one before.
+        let seqno = u64::from_le_bytes(self.take()?);
+        if self.seqno.is_some_and(|before| seqno <= before) {
+            return Err(invalid());
+        }
+        let mut hash = Xxh3::new();
+        let mut batch = Batch::Other;
+        for _ in 0..count {
+            if let Some(group) = self.item(&mut hash)? {
+                batch = group;
+            }
+        }
+        let [tag] = self.take()?;
+        let checksum = u64::from_le_bytes(self.take()?);
+        if tag != 3 || self.take::<4>()? != MAGIC || hash.digest() != checksum {
+            return Err(invalid());
+        }
+        self.seqno = Some(seqno);
+        Ok(batch)
+    }
+
+    /// `2` kind compression keyspace (u64) key length (u16) value length (u32) length on disk (u32) key
+    /// value, or `4` keyspace (u64).
+    fn item(&mut self, hash: &mut Xxh3) -> io::Result<Option<Batch>> {
+        let tag: [u8; 1] = self.take()?;
+        hash.update(&tag);
+        if tag == [4] {
+            hash.update(&self.take::<8>()?);
+            return Ok(None);
+        }
+        if tag != [2] {
+            return Err(invalid());
+        }
+        let head: [u8; 10] = self.take()?;
+        let key_length: [u8; 2] = self.take()?;
+        let value_length: [u8; 4] = self.take()?;
+        let disk_length: [u8; 4] = self.take()?;
+        let key = self.bytes(usize::from(u16::from_le_bytes(key_length)))?;
+        let value = self.bytes(u32::from_le_bytes(disk_length) as usize)?;
+        for part in [&head[..], &key_length, &value_length, &disk_length, &key, &value] {
+            hash.update(part);
+        }
+        if key != POSITION {
+            return Ok(None);
+        }
+        let (first, last) = read_group(&value).map_err(|_| invalid())?;
+        Ok(Some(Batch::Group(first, last)))
+    }
+}

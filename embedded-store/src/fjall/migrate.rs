@@ -1,0 +1,248 @@
+//! Bringing a database to its schema: filling new and changed indexes.
+//!
+//! What is to change is checked before anything is written. Then the layout is marked as unfinished, so
+//! that a crash in between lets the next opening begin anew, whatever schema it has.
+
+use std::collections::{BTreeSet, HashSet};
+
+use fjall::{Database, Keyspace, PersistMode};
+use platform_core::kernel::{Error, Position, Result};
+use platform_core::ports::store::{Collection, CommitError, Entry, Index, Schema};
+
+use super::error::storage;
+use super::layout::{self, Stored};
+
+/// Documents of one batch while an index is filled.
+const BACKFILL_DOCUMENTS: usize = 500;
+
+/// Brings the database to the schema, and returns the position of its last commit.
+///
+/// # Errors
+/// `store.newer_schema`, `store.not_unique`, `store.changed_kind`, `store.damaged`,
+/// `store.unavailable`.
+pub(super) fn migrate(database: &Database, data: &Keyspace, schema: &Schema) -> Result<Position> {
+    let known = read(data, layout::SCHEMA)?;
+    let (version, layout) = match &known {
+        None => (0, ""),
+        Some(text) => text
+            .split_once('\n')
+            .map_or((0, ""), |(version, layout)| (version.parse::<u32>().unwrap_or(u32::MAX), layout)),
+    };
+    if version > schema.version {
+        return Err(Error::precondition("store.newer_schema", "a newer version wrote this store")
+            .with("store", schema.store)
+            .with("theirs", version)
+            .with("ours", schema.version));
+    }
+    let wanted = layout_of(schema);
+    if version != schema.version || layout != wanted {
+        let mut changes = Vec::new();
+        for collection in &schema.collections {
+            check_kind(layout, schema, collection)?;
+            changes.push(Changes::of(data, collection)?);
+        }
+        for change in &changes {
+            change.check_uniques(data)?;
+        }
+        if known.is_some() && changes.iter().any(Changes::any) {
+            write(database, data, layout::SCHEMA, &format!("{version}\n{layout}\n(unfinished)"))?;
+            changes.iter().try_for_each(|change| change.apply(database, data))?;
+        } else {
+            changes.iter().try_for_each(|change| change.sign(database, data))?;
+        }
+        write(database, data, layout::SCHEMA, &format!("{}\n{wanted}", schema.version))?;
+        database.persist(PersistMode::SyncAll).map_err(storage)?;
+    }
+    match data.get(layout::POSITION).map_err(storage)? {
+        None => Ok(0),
+        Some(group) => layout::read_group(&group).map(|(_, last)| last),
+    }
+}
+
+fn read(data: &Keyspace, key: &[u8]) -> Result<Option<String>> {
+    let value = data.get(key).map_err(storage)?;
+    Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+}
+
+/// Not yet durable: what migration writes is synced at its end, in the order in which it was written.
+fn write(database: &Database, data: &Keyspace, key: &[u8], text: &str) -> Result<()> {
+    let mut batch = database.batch();
+    batch.insert(data, key, text);
+    batch.commit().map_err(storage)
+}
+
+fn layout_of(schema: &Schema) -> String {
+    let mut lines = Vec::new();
+    for collection in &schema.collections {
+        lines.push(format!("{} {:?}", collection.name, collection.body));
+        lines.extend(collection.indexes.iter().map(|i| format!("  {} {}", i.name, signature(i))));
+    }
+    lines.join("\n")
+}
+
+fn signature(index: &Index) -> String {
+    let unique = if index.unique { "unique" } else { "shared" };
+    let many = if index.many { "many" } else { "one" };
+    format!("{unique} {many} {}", index.version)
+}
+
+fn check_kind(layout: &str, schema: &Schema, collection: &Collection) -> Result<()> {
+    let line = format!("{} {:?}", collection.name, collection.body);
+    let prefix = format!("{} ", collection.name);
+    let known = layout.lines().find(|known| known.starts_with(&prefix));
+    if known.is_none_or(|known| known == line) {
+        return Ok(());
+    }
+    Err(Error::precondition("store.changed_kind", "a collection holds another kind of body")
+        .with("store", schema.store)
+        .with("collection", collection.name))
+}
+
+/// What has to change in a collection.
+struct Changes<'a> {
+    collection: &'a Collection,
+    /// To be filled.
+    filled: Vec<&'static Index>,
+    /// Names of those to be emptied first, declared or not.
+    emptied: BTreeSet<String>,
+}
+
+impl<'a> Changes<'a> {
+    fn of(data: &Keyspace, collection: &'a Collection) -> Result<Changes<'a>> {
+        let mut filled = Vec::new();
+        let mut emptied = BTreeSet::new();
+        for index in collection.indexes {
+            let known = read(data, &layout::index_signature(collection.name, index.name))?;
+            if known.as_deref() != Some(&signature(index)) {
+                filled.push(index);
+                emptied.insert(index.name.to_owned());
+            }
+        }
+        let prefix = layout::index_signatures(collection.name);
+        for known in data.prefix(&prefix) {
+            let key = known.key().map_err(storage)?;
+            let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+            if collection.index(&name).is_none() {
+                emptied.insert(name);
+            }
+        }
+        Ok(Changes { collection, filled, emptied })
+    }
+
+    fn any(&self) -> bool {
+        !self.emptied.is_empty()
+    }
+
+    /// The entries of a document in the indexes that are filled.
+    fn entries(&self, id: &[u8], stored: &Stored<'_>) -> Result<Vec<Entry>> {
+        let mut entries = self.collection.entries_of(id, &stored.body(self.collection.body)?)?;
+        entries.retain(|entry| self.filled.iter().any(|index| index.name == entry.index));
+        Ok(entries)
+    }
+
+    fn check_uniques(&self, data: &Keyspace) -> Result<()> {
+        if !self.filled.iter().any(|index| index.unique) {
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        self.documents(data, |id, stored| {
+            for entry in self.entries(id, &stored)? {
+                let unique = self.filled.iter().any(|index| index.name == entry.index && index.unique);
+                if unique && !seen.insert((entry.index, entry.entry)) {
+                    return Err(
+                        CommitError::Unique { collection: self.collection.name, index: entry.index }.into()
+                    );
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn documents(
+        &self,
+        data: &Keyspace,
+        mut each: impl FnMut(&[u8], Stored<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = layout::documents(self.collection.name);
+        for pair in data.prefix(&prefix) {
+            let (key, value) = pair.into_inner().map_err(storage)?;
+            each(key.get(prefix.len()..).unwrap_or_default(), Stored::read(&value)?)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, database: &Database, data: &Keyspace) -> Result<()> {
+        let name = self.collection.name;
+        let mut batch = Chunks::new(database, data);
+        for index in &self.emptied {
+            batch.remove(layout::index_signature(name, index))?;
+            for unique in [false, true] {
+                for entry in data.prefix(layout::entries(name, index, unique)) {
+                    batch.remove(entry.key().map_err(storage)?.to_vec())?;
+                }
+            }
+        }
+        // The emptying is committed before the filling: the same key may be in both.
+        batch.flush()?;
+        if self.any() {
+            self.documents(data, |id, stored| {
+                let mut entries = stored.entries(self.collection)?;
+                entries.retain(|entry| !self.emptied.contains(entry.index));
+                for entry in self.entries(id, &stored)? {
+                    if let Some(index) = self.collection.index(entry.index) {
+                        let (key, value) = layout::entry(name, index, &entry.entry, id);
+                        batch.insert(key, value)?;
+                    }
+                    entries.push(entry);
+                }
+                let value = layout::write_document(stored.version, &entries, stored.body);
+                batch.insert(layout::document(name, id), value)
+            })?;
+        }
+        batch.flush()?;
+        self.sign(database, data)
+    }
+
+    fn sign(&self, database: &Database, data: &Keyspace) -> Result<()> {
+        let mut batch = Chunks::new(database, data);
+        for index in &self.filled {
+            let key = layout::index_signature(self.collection.name, index.name);
+            batch.insert(key, signature(index).into_bytes())?;
+        }
+        batch.flush()
+    }
+}
+
+/// Writes in batches of bounded size.
+struct Chunks<'a> {
+    database: &'a Database,
+    data: &'a Keyspace,
+    batch: fjall::OwnedWriteBatch,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(database: &'a Database, data: &'a Keyspace) -> Chunks<'a> {
+        Chunks { database, data, batch: database.batch() }
+    }
+
+    fn insert(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.batch.insert(self.data, key, value);
+        self.flush_when_full()
+    }
+
+    fn remove(&mut self, key: Vec<u8>) -> Result<()> {
+        self.batch.remove(self.data, key);
+        self.flush_when_full()
+    }
+
+    fn flush_when_full(&mut self) -> Result<()> {
+        if self.batch.len() < BACKFILL_DOCUMENTS {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        std::mem::replace(&mut self.batch, self.database.batch()).commit().map_err(storage)
+    }
+}

@@ -1,0 +1,172 @@
+//! Reading: one snapshot of fjall per call.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use fjall::{Database, Keyspace, Readable, Snapshot};
+use platform_core::kernel::{Error, EventPosition, Result, limits};
+use platform_core::ports::store::{
+    Collection, Doc, DocKey, Index, IndexRange, KeyWriter, OutboxEvents, ScanPage, Schema,
+};
+
+use super::error::storage;
+use super::layout::{self, Stored};
+use crate::store::Reader;
+
+/// The reading half of a store on fjall.
+pub(crate) struct FjallReader {
+    pub(super) database: Database,
+    pub(super) data: Keyspace,
+    pub(super) schema: Arc<Schema>,
+}
+
+impl Reader for FjallReader {
+    fn get(&self, keys: &[DocKey]) -> Result<Vec<Option<Doc>>> {
+        let snapshot = self.database.snapshot();
+        keys.iter().map(|key| self.document(&snapshot, self.collection(key.collection)?, &key.id)).collect()
+    }
+
+    fn scan(&self, range: &IndexRange) -> Result<ScanPage> {
+        let collection = self.collection(range.collection)?;
+        let source = Source::of(collection, range)?;
+        let snapshot = self.database.snapshot();
+        let Some((from, to)) = source.bounds(range)? else {
+            return Ok(ScanPage::from_hits(range.limit, Vec::new()));
+        };
+        let pairs = snapshot.range::<Vec<u8>, _>(&self.data, (from, to));
+        let pairs: Box<dyn Iterator<Item = fjall::Guard>> =
+            if range.reverse { Box::new(pairs.rev()) } else { Box::new(pairs) };
+        let mut hits = Vec::new();
+        for pair in pairs.take(range.limit + 1) {
+            let (key, value) = pair.into_inner().map_err(storage)?;
+            let rest = key.get(source.prefix.len()..).unwrap_or_default();
+            let (entry, id) = match source.index {
+                None => {
+                    let doc = read_document(collection, rest, &value)?;
+                    hits.push((rest.to_vec(), doc));
+                    continue;
+                }
+                Some(index) if index.unique => (rest.to_vec(), value.to_vec()),
+                Some(_) => layout::read_shared(rest)?,
+            };
+            let doc = self.document(&snapshot, collection, &id)?.ok_or_else(|| {
+                Error::data_loss("store.damaged", "an index entry has no document: restore from a backup")
+                    .with("collection", collection.name)
+            })?;
+            hits.push((entry, doc));
+        }
+        Ok(ScanPage::from_hits(range.limit, hits))
+    }
+
+    fn outbox(&self, after: EventPosition, limit: usize) -> Result<OutboxEvents> {
+        let snapshot = self.database.snapshot();
+        let from = Bound::Excluded(layout::event(after));
+        let to = Bound::Included(layout::event(EventPosition::end_of(u64::MAX)));
+        let mut found = Vec::with_capacity(limit.min(limits::SCAN_DOCUMENTS));
+        if after == EventPosition::end_of(u64::MAX) {
+            return Ok(found);
+        }
+        for pair in snapshot.range::<Vec<u8>, _>(&self.data, (from, to)).take(limit) {
+            let (key, value) = pair.into_inner().map_err(storage)?;
+            found.push((layout::event_position(&key)?, value.to_vec()));
+        }
+        Ok(found)
+    }
+}
+
+impl FjallReader {
+    fn collection(&self, name: &str) -> Result<&Collection> {
+        self.schema.collection(name).ok_or_else(|| {
+            Error::invalid("store.undeclared", "not declared in the schema").with("collection", name)
+        })
+    }
+
+    fn document(&self, snapshot: &Snapshot, collection: &Collection, id: &[u8]) -> Result<Option<Doc>> {
+        let value = snapshot.get(&self.data, layout::document(collection.name, id)).map_err(storage)?;
+        value.map(|value| read_document(collection, id, &value)).transpose()
+    }
+}
+
+fn read_document(collection: &Collection, id: &[u8], value: &[u8]) -> Result<Doc> {
+    let stored = Stored::read(value)?;
+    Ok(Doc { id: id.to_vec(), version: stored.version, body: stored.body(collection.body)? })
+}
+
+/// Where a scan reads.
+struct Source {
+    prefix: Vec<u8>,
+    index: Option<&'static Index>,
+}
+
+type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+impl Source {
+    fn of(collection: &Collection, range: &IndexRange) -> Result<Source> {
+        let Some(name) = range.index else {
+            return Ok(Source { prefix: layout::documents(collection.name), index: None });
+        };
+        let index = collection.index(name).ok_or_else(|| {
+            Error::invalid("store.undeclared", "not declared in the schema").with("index", name)
+        })?;
+        Ok(Source { prefix: layout::entries(collection.name, name, index.unique), index: Some(index) })
+    }
+
+    /// Before everything with this entry.
+    fn before(&self, entry: &[u8]) -> Vec<u8> {
+        match self.index {
+            Some(index) if !index.unique => {
+                [self.prefix.as_slice(), &KeyWriter::new().bytes(entry).finish()].concat()
+            }
+            _ => [self.prefix.as_slice(), entry].concat(),
+        }
+    }
+
+    /// Behind everything with this entry.
+    fn behind(&self, entry: &[u8]) -> Vec<u8> {
+        let mut key = self.before(entry);
+        match (self.index, key.last_mut()) {
+            // An escaped entry ends with 0 0: nothing begins with 0 1.
+            (Some(index), Some(last)) if !index.unique => *last = 1,
+            // Otherwise the entry is the whole rest of the key.
+            _ => key.push(0),
+        }
+        key
+    }
+
+    /// The keys of a range; `None` when it is empty.
+    fn bounds(&self, range: &IndexRange) -> Result<Option<Range>> {
+        let mut from = match &range.from {
+            Bound::Unbounded => Bound::Included(self.prefix.clone()),
+            Bound::Included(from) => Bound::Included(self.before(from)),
+            Bound::Excluded(from) => Bound::Included(self.behind(from)),
+        };
+        let mut to = match &range.to {
+            Bound::Unbounded => {
+                let mut end = self.prefix.clone();
+                // The prefix ends with 0.
+                end.pop();
+                end.push(1);
+                Bound::Excluded(end)
+            }
+            Bound::Included(to) => Bound::Excluded(self.behind(to)),
+            Bound::Excluded(to) => Bound::Excluded(self.before(to)),
+        };
+        if let Some((entry, id)) = range.after_within()? {
+            let mut place = self.before(&entry);
+            if self.index.is_some_and(|index| !index.unique) {
+                place.extend_from_slice(&id);
+            }
+            if range.reverse {
+                to = Bound::Excluded(place);
+            } else {
+                from = Bound::Excluded(place);
+            }
+        }
+        let empty = match (&from, &to) {
+            (Bound::Included(from), Bound::Excluded(to)) => from >= to,
+            (Bound::Excluded(from), Bound::Excluded(to)) => from >= to,
+            _ => false,
+        };
+        Ok((!empty).then_some((from, to)))
+    }
+}

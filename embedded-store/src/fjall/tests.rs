@@ -1,0 +1,131 @@
+//! What a crash or a fault of the disk may do to the journal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use platform_core::kernel::Result;
+use platform_core::ports::store::{Batch, Body, Collection, DocKey, IndexRange, Schema, Stores, Write};
+
+use super::acknowledged;
+use crate::{EmbeddedStores, Engine, Engines};
+
+fn schema() -> Schema {
+    Schema::new("things", 1, &[Collection::json("things")])
+}
+
+async fn open(folder: &Path) -> Result<std::sync::Arc<dyn platform_core::ports::store::Store>> {
+    EmbeddedStores::open(folder)?.on(Engines::all(Engine::Fjall)).open(&schema()).await
+}
+
+async fn write(folder: &Path, commits: u32) {
+    let store = open(folder).await.unwrap();
+    let before = *store.committed().borrow();
+    for number in 0..commits {
+        let key = DocKey::new("things", format!("{:04}", before + u64::from(number)));
+        let body = Body::Json(format!("\"{}\"", "text ".repeat(50)));
+        let write = Write::Put { key, body, entries: Vec::new() };
+        store.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+    }
+}
+
+async fn count(folder: &Path) -> usize {
+    let store = open(folder).await.unwrap();
+    store.scan(&IndexRange::ids("things").limit(1000)).await.unwrap().docs.len()
+}
+
+fn journal(folder: &Path) -> PathBuf {
+    folder.join("things.fjall/0.jnl")
+}
+
+/// Where the batches end: behind the last magic.
+fn end_of(journal: &[u8]) -> usize {
+    journal.windows(4).rposition(|window| window == b"FJL\x03").unwrap() + 4
+}
+
+/// Where the last batch begins.
+fn last_batch(journal: &[u8]) -> usize {
+    end_of(&journal[..end_of(journal) - 4])
+}
+
+#[tokio::test]
+async fn a_batch_that_was_torn_before_it_was_acknowledged_is_cut_off() {
+    for tear in ["short", "changed", "only the end", "zeros in the middle"] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 5).await;
+        let path = journal(folder.path());
+        let mut bytes = fs::read(&path).unwrap();
+        let end = end_of(&bytes);
+        // The last batch once more, as if a sixth had been on its way.
+        let mut torn = bytes[last_batch(&bytes)..end].to_vec();
+        let middle = torn.len() / 2;
+        match tear {
+            "short" => torn.truncate(middle),
+            "changed" => torn[middle] ^= 1,
+            "only the end" => torn[..middle].fill(0),
+            _ => torn[middle..middle + 40].fill(0),
+        }
+        bytes.truncate(end);
+        bytes.extend(torn);
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(count(folder.path()).await, 5, "{tear}");
+        write(folder.path(), 3).await;
+        assert_eq!(count(folder.path()).await, 8, "{tear}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_batch_that_was_acknowledged_is_told_with_what_to_do() {
+    for damage in ["cut", "changed", "zeros"] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 5).await;
+        let path = journal(folder.path());
+        let mut bytes = fs::read(&path).unwrap();
+        let (begin, end) = (last_batch(&bytes), end_of(&bytes));
+        bytes.truncate(end + 100);
+        match damage {
+            "cut" => bytes.truncate(begin + 20),
+            "changed" => bytes[begin + 60] ^= 1,
+            _ => bytes[begin..end].fill(0),
+        }
+        fs::write(&path, bytes).unwrap();
+        for _ in 0..2 {
+            let error = open(folder.path()).await.err().unwrap();
+            assert_eq!(error.code(), "store.damaged", "{damage}");
+            assert!(error.message().contains("restore") && error.message().contains("delete"));
+            let context: Vec<_> = error.context().map(|(name, value)| (name, value.to_owned())).collect();
+            assert!(
+                context.contains(&("lost_from", "5".into())) && context.contains(&("lost_to", "5".into()))
+            );
+        }
+        // What the error says can be done.
+        fs::remove_file(acknowledged::path_of(&folder.path().join("things.fjall"))).unwrap();
+        assert_eq!(count(folder.path()).await, 4, "{damage}");
+        write(folder.path(), 1).await;
+        assert_eq!(count(folder.path()).await, 5, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn damage_before_the_end_is_never_passed_over_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 20).await;
+    let path = journal(folder.path());
+    let mut sound = fs::read(&path).unwrap();
+    let end = end_of(&sound);
+    // Without most of the 64 MiB of zeros that fjall allocates ahead.
+    sound.truncate(end + 100);
+    for at in (0..end).step_by(181) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x55;
+        fs::write(&path, bytes).unwrap();
+        match open(folder.path()).await {
+            Err(error) => assert_eq!(error.code(), "store.damaged", "byte {at}"),
+            Ok(store) => {
+                let found = store.scan(&IndexRange::ids("things").limit(1000)).await.unwrap().docs.len();
+                assert_eq!(found, 20, "byte {at}");
+            }
+        }
+        fs::write(&path, &sound).unwrap();
+        assert_eq!(count(folder.path()).await, 20, "byte {at}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The suite of the store port, over each engine.
+
+use std::sync::Arc;
+
+use embedded_store::{EmbeddedStores, Engine, Engines};
+use platform_core::kernel::Result;
+use platform_core::ports::store::Stores;
+use platform_core::ports::store::conformance::Place;
+
+/// A folder that vanishes with the test.
+struct Folder {
+    folder: tempfile::TempDir,
+    engine: Engine,
+}
+
+impl Folder {
+    fn on(engine: Engine) -> Folder {
+        Folder { folder: tempfile::tempdir().unwrap(), engine }
+    }
+}
+
+impl Place for Folder {
+    fn stores(&self) -> Result<Arc<dyn Stores>> {
+        Ok(Arc::new(EmbeddedStores::open(self.folder.path())?.on(Engines::all(self.engine))))
+    }
+}
+
+mod sqlite {
+    use super::*;
+    platform_core::store_conformance!(Folder::on(Engine::Sqlite));
+}
+
+mod fjall {
+    use super::*;
+    platform_core::store_conformance!(Folder::on(Engine::Fjall));
+}
+
+#[tokio::test]
+async fn a_store_that_is_there_on_another_engine_is_refused() {
+    let place = Folder::on(Engine::Sqlite);
+    let schema = platform_core::ports::store::conformance::schema();
+    drop(place.stores().unwrap().open(&schema).await.unwrap());
+    let other = Folder { engine: Engine::Fjall, ..place };
+    assert_eq!(other.stores().unwrap().open(&schema).await.err().unwrap().code(), "store.other_engine");
+}
