@@ -40,6 +40,7 @@ fn anyone() -> Context {
     Context::anonymous(CorrelationId::from_raw(RawId([0; 16])))
 }
 
+#[allow(clippy::expect_used)]
 fn login() -> LoginRequest {
     LoginRequest { email: EMAIL.parse().expect("an address"), password: Secret::new(PASSWORD) }
 }

@@ -1,5 +1,7 @@
 //! The ledger on a real folder: what was acknowledged is there after a reopening, once, and balances.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::path::Path;
 
 use embedded_store::open_backends;

@@ -1,5 +1,7 @@
 //! The log passes the suite of the port.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::sync::Arc;
 
 use embedded_store::FjallLog;

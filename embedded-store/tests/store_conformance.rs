@@ -1,5 +1,7 @@
 //! The suite of the store port, over each engine.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::sync::Arc;
 
 use embedded_store::{EmbeddedStores, Engine, Engines};

@@ -1,5 +1,7 @@
 //! Random operations and reopenings, compared with the in-memory store after every step.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::sync::Arc;
 
 use embedded_store::{EmbeddedStores, Engine, Engines};

@@ -1,5 +1,7 @@
 //! An application's own domain: over the in-memory ports in virtual time, where crashes are cheap.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

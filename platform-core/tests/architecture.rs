@@ -1,5 +1,7 @@
 //! Who may know whom, read from the sources (see ARCHITECTURE.md).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -295,8 +295,7 @@ mod tests {
                 );
             }
             world.advance(Duration::from_secs(1));
-            let trace = trace.lock().clone();
-            trace
+            trace.lock().clone()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

@@ -9,10 +9,13 @@ use super::flaky::{Fault, FlakyStore};
 use super::*;
 use crate::transactions::ledger::page::Outcome;
 
+/// Number, debit, credit, amount, kind.
+type Sent = (u64, u8, u8, u32, Kind);
+
 #[derive(Debug, Clone)]
 enum Step {
     /// Batches at the same moment.
-    Send(Vec<(Vec<(u64, u8, u8, u32, Kind)>, bool)>),
+    Send(Vec<(Vec<Sent>, bool)>),
     Wait(u32),
     /// Everything in memory is forgotten.
     Crash,
@@ -120,7 +123,7 @@ proptest! {
 
 fn new_transfer(
     accounts: &[AccountId; 4],
-    (number, debit, credit, amount, kind): (u64, u8, u8, u32, Kind),
+    (number, debit, credit, amount, kind): Sent,
 ) -> ledger::state::NewTransfer {
     use crate::kernel::Amount;
     use ledger::state::{Action, NewTransfer};
