@@ -64,6 +64,10 @@ impl Writer {
             while let Some(command) = next.take() {
                 match command {
                     Command::Append { topic, records, answer } => {
+                        if !group.appends {
+                            // Not when the group was made: it may have waited for a declaration since.
+                            group.time = self.runtime.now();
+                        }
                         group.append(&self.state, &topic, &records);
                         group.answers.push(answer);
                     }
