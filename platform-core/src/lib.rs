@@ -37,6 +37,8 @@ pub mod gateway;
 mod platform;
 
 pub use platform::{Builder, Domain, Platform};
+#[cfg(all(feature = "transactions", feature = "audit"))]
+pub use platform::{FrameProof, ProvenTransfer, TransferProof, verify_transfer_proof};
 
 #[cfg(test)]
 mod testdata;

@@ -6,6 +6,8 @@ mod common;
 use std::time::Duration;
 
 use common::Running;
+use platform_core::audit::VerifierKey;
+use platform_core::{TransferProof, verify_transfer_proof};
 use platform_server::http_server::Limits;
 use serde_json::{Value, json};
 use test_support::client::Client;
@@ -93,6 +95,32 @@ fn accounts_and_transfers_go_their_way() {
     assert_eq!(send(&mut root, "GET", "/v1/ledger/check", None, 200)["balanced"], true);
     send(&mut root, "GET", "/v1/ledger/verification", None, 200);
     assert_eq!(send(&mut root, "GET", "/v1/accounts", None, 200)["items"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_transfer_is_proven_to_a_stranger_who_has_nothing_but_the_key() {
+    let running = Running::start(Limits::default());
+    let mut root = administrator(&running);
+    let bank = account(&mut root, json!({"asset": "EUR"}));
+    let ada = account(&mut root, json!({"asset": "EUR"}));
+    let body = json!({"debit_account": bank, "credit_account": ada, "asset": "EUR", "amount": "12.34", "pending": true});
+    let held = send(&mut root, "POST", "/v1/transfers", Some(body), 201);
+    let path = format!("/v1/transfers/{}", held["id"].as_str().unwrap());
+    send(&mut root, "POST", &format!("{path}/post"), Some(json!({"amount": "10"})), 201);
+    let key = root.send("GET", "/v1/audit/key", None).unwrap();
+    let key: VerifierKey = std::str::from_utf8(&key.body).unwrap().trim().parse().unwrap();
+    let mut answer = send(&mut root, "GET", &format!("{path}/proof"), None, 200);
+    let proof: TransferProof = serde_json::from_value(answer.clone()).unwrap();
+    let proven = verify_transfer_proof(&proof, &key).unwrap();
+    assert_eq!(proven.created.amount.minor(), 1_234);
+    assert_eq!(proven.ended.unwrap().amount.minor(), 1_000);
+    answer["created"]["page"]["frame"] = answer["ended"]["page"]["frame"].clone();
+    let forged: TransferProof = serde_json::from_value(answer).unwrap();
+    assert_eq!(verify_transfer_proof(&forged, &key).unwrap_err().code(), "transactions.proof_invalid");
+    let path = format!("{path}/proof");
+    assert_eq!(running.client().send("GET", &path, None).unwrap().code(), "auth.not_signed_in");
+    let missing = "/v1/transfers/transfer_01040g2081040g2081040g2081/proof";
+    assert_eq!(send(&mut root, "GET", missing, None, 404)["code"], "ledger.transfer_not_found");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod commands;
 mod denials;
 mod error;
 mod export;
+mod locate;
 mod model;
 mod proofs;
 mod queries;

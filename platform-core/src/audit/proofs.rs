@@ -77,9 +77,25 @@ impl Audit {
     /// `audit.not_found`; `audit.damaged` when the stored log does not prove it; `auth.forbidden` without
     /// `audit:read`.
     pub async fn proof(&self, context: &Context, index: u64) -> Result<EntryProof> {
+        self.proofs(context, &[index]).await?.pop().ok_or_else(error::not_found)
+    }
+
+    /// Proofs of several entries under the same checkpoint, in their order.
+    ///
+    /// # Errors
+    /// As [`Audit::proof`].
+    pub async fn proofs(&self, context: &Context, indexes: &[u64]) -> Result<Vec<EntryProof>> {
         context.require(&READ)?;
         let signed = self.sign().await?;
         let checkpoint: Checkpoint = self.opened(&signed.note).await?;
+        let mut proofs = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            proofs.push(self.prove(*index, &checkpoint, &signed.note).await?);
+        }
+        Ok(proofs)
+    }
+
+    async fn prove(&self, index: u64, checkpoint: &Checkpoint, note: &str) -> Result<EntryProof> {
         let plan = plan_inclusion(index, checkpoint.size).ok_or_else(error::not_found)?;
         let leaf = reader::leaf(&*self.db.store, index).await?.ok_or_else(error::not_found)?;
         let proof = reader::resolve(&*self.db.store, &plan).await?;
@@ -94,7 +110,7 @@ impl Audit {
             leaf_hash: hash,
             proof,
             root: checkpoint.root,
-            checkpoint: signed.note,
+            checkpoint: note.to_owned(),
         })
     }
 

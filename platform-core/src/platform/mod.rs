@@ -2,6 +2,8 @@
 //! requests.
 
 mod domains;
+#[cfg(all(feature = "transactions", feature = "audit"))]
+mod transfer_proof;
 
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use crate::kernel::{BoxFuture, Context, Permission, Result};
 use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
 use domains::{Domains, Settings};
+#[cfg(all(feature = "transactions", feature = "audit"))]
+pub use transfer_proof::{FrameProof, ProvenTransfer, TransferProof, verify_transfer_proof};
 
 /// May have a projection rebuilt.
 const REBUILD: Permission = Permission::literal("projections:rebuild");

@@ -26,7 +26,14 @@ impl EventData for PageCommitted {
     const TYPE: &'static str = "transactions.page_committed";
 
     fn subject(&self) -> String {
-        format!("ledger:{}", self.ledger)
+        PageCommitted::subject_of(&self.ledger)
+    }
+}
+
+impl PageCommitted {
+    /// The subject of the pages of a ledger.
+    pub fn subject_of(ledger: &str) -> String {
+        format!("ledger:{ledger}")
     }
 }
 

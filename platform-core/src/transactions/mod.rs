@@ -16,6 +16,7 @@ mod error;
 pub mod events;
 pub mod ledger;
 mod model;
+mod proofs;
 mod queries;
 mod tables;
 #[cfg(test)]
@@ -33,11 +34,13 @@ use crate::ports::{Backends, Database};
 
 pub use check::{AssetCheck, LedgerCheck, LedgerVerification};
 use ledger::Ledger;
+pub use ledger::frame::Frame;
 pub use ledger::sequencer::LedgerConfig;
 pub use model::{
     Account, AccountBalances, BatchItem, BatchResult, NewAccount, PostTransfer, Transfer, TransferBatch,
     TransferReply, TransferRequest, TransferStatus, VoidTransfer,
 };
+pub use proofs::{PageProof, PageProofs};
 
 /// Reads all accounts and transfers.
 pub const LEDGER_READ: Permission = Permission::literal("ledger:read");

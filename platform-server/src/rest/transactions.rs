@@ -1,5 +1,6 @@
 //! Money movement: assets, accounts, transfers.
 
+use platform_core::TransferProof;
 use platform_core::kernel::{AccountId, Asset, Cursor, Page, Result, Timestamp, TransferId, UserId};
 use platform_core::transactions::{
     Account, BatchResult, LEDGER_ACCOUNTS, LEDGER_READ, LEDGER_TRANSFER, LedgerCheck, LedgerVerification,
@@ -31,6 +32,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("/v1/transfers", moves(), "Makes a transfer", transfer).idempotent(),
         Endpoint::post("/v1/transfers/batch", moves(), "Makes transfers together", batch).idempotent(),
         Endpoint::get("/v1/transfers/{id}", signed_in(), "Reads a transfer", read),
+        Endpoint::get(
+            "/v1/transfers/{id}/proof",
+            signed_in(),
+            "Proves a transfer by its page and the audit log",
+            proof,
+        ),
         Endpoint::post("/v1/transfers/{id}/post", moves(), "Posts a pending transfer", post).idempotent(),
         Endpoint::post("/v1/transfers/{id}/void", moves(), "Voids a pending transfer", void).idempotent(),
         Endpoint::get("/v1/ledger/check", reads(), "Compares the sums of debits and credits", check),
@@ -130,6 +137,10 @@ async fn batch(call: Call, Body(request): Body<TransferBatch>) -> Result<Created
 
 async fn read(call: Call, Path(id): Path<TransferId>) -> Result<Json<Transfer>> {
     Ok(Json::new(call.platform().transactions().read_transfer(&call.context, id).await?))
+}
+
+async fn proof(call: Call, Path(id): Path<TransferId>) -> Result<Json<TransferProof>> {
+    Ok(Json::new(call.platform().transfer_proof(&call.context, id).await?))
 }
 
 async fn post(
