@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     RolledBack(Error),
     /// Nothing of it was applied, for a reason that every batch alone would meet too (a full disk).
     Refused(Error),
+    /// Nothing of it was applied, and nothing more ever is: the store is poisoned.
+    Lost(Error),
     /// It is not known what reached the disk: the store is poisoned.
     Unknown(Error),
 }
@@ -37,6 +39,9 @@ pub(crate) trait Engine: Send + 'static {
 
     /// The position of the last durable commit.
     fn position(&self) -> Position;
+
+    /// What need not be done before the batches are answered.
+    fn after_commit(&mut self) {}
 
     /// Tidies up after some time without work; errors are the engine's own business.
     fn idle(&mut self);
@@ -156,6 +161,9 @@ impl<E: Engine> Writer<E> {
             // Whoever gave up waiting does not need the answer.
             let _ = asker.send(answer);
         }
+        if !self.poisoned {
+            self.engine.after_commit();
+        }
     }
 
     fn answers(&mut self, batches: &[Prepared]) -> Answers {
@@ -173,13 +181,16 @@ impl<E: Engine> Writer<E> {
                 let answer = || CommitError::Unavailable { maybe_applied: false, cause: cause.clone() };
                 batches.iter().map(|_| Err(answer())).collect()
             }
-            Err(Failure::Unknown(cause)) => {
-                tracing::error!(%cause, "a commit failed in an unknown state: the store is poisoned");
-                self.poisoned = true;
-                let answer = || CommitError::Unavailable { maybe_applied: true, cause: cause.clone() };
-                batches.iter().map(|_| Err(answer())).collect()
-            }
+            Err(Failure::Lost(cause)) => self.poison(batches, false, &cause),
+            Err(Failure::Unknown(cause)) => self.poison(batches, true, &cause),
         }
+    }
+
+    fn poison(&mut self, batches: &[Prepared], maybe_applied: bool, cause: &Error) -> Answers {
+        tracing::error!(%cause, "what is on the disk is not known any more: the store is poisoned");
+        self.poisoned = true;
+        let answer = || CommitError::Unavailable { maybe_applied, cause: cause.clone() };
+        batches.iter().map(|_| Err(answer())).collect()
     }
 }
 

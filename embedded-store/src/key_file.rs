@@ -69,7 +69,7 @@ fn parse(text: &str) -> Result<KeyEncryptionKey> {
 
 fn make(path: &Path) -> std::io::Result<KeyEncryptionKey> {
     let mut key = [0; 32];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| std::io::Error::other("no random bytes"))?;
+    getrandom::fill(&mut key).map_err(std::io::Error::other)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut options = File::options();

@@ -59,7 +59,8 @@ impl Runtime for SystemRuntime {
     fn fill_random(&self, bytes: &mut [u8]) {
         // Without randomness nothing of ours is safe: keys and tokens would repeat.
         #[allow(clippy::expect_used)]
-        aws_lc_rs::rand::fill(bytes).expect("the machine gives random bytes");
+        // From the system itself: a generator of a library's own takes milliseconds to be seeded.
+        getrandom::fill(bytes).expect("the machine gives random bytes");
     }
 
     fn spawn(&self, _name: &'static str, task: BoxFuture<'static, ()>) {

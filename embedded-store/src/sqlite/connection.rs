@@ -20,7 +20,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // secure_delete: what is deleted is overwritten, also within the file.
-    // cache: 4 MiB, taken as it is needed. Checkpoint every 16 MiB: fewer fsyncs than every 4.
+    // cache: 4 MiB, taken as it is needed.
     connection
         .execute_batch(
             "PRAGMA synchronous = OFF; PRAGMA secure_delete = ON; PRAGMA cache_size = -4096;
@@ -33,13 +33,20 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
         return Err(Error::unavailable("store.not_writable", "the file system does not allow a shared log")
             .with("journal_mode", mode));
     }
-    connection.execute_batch("PRAGMA wal_autocheckpoint = 4000").map_err(storage)?;
     Ok(connection)
 }
 
 /// From now on every commit is on the disk when it returns.
 pub(super) fn durable(connection: &Connection) -> Result<()> {
     connection.execute_batch("PRAGMA synchronous = FULL").map_err(storage)
+}
+
+/// Of who moves the log into the file beside the writer.
+pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -64;")?;
+    Ok(connection)
 }
 
 /// A reader's.

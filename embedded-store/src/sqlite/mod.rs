@@ -3,6 +3,7 @@
 //! Ids and index entries are BLOBs that are compared as bytes; in the shell:
 //! `SELECT cast(id AS TEXT), body FROM users WHERE by_email = cast('ada@example.com' AS BLOB)`.
 
+mod checkpoints;
 mod connection;
 mod error;
 mod migrate;
@@ -20,6 +21,7 @@ use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Schema};
 use tokio::sync::watch;
 
+use self::checkpoints::Checkpoints;
 use self::reader::Readers;
 use self::tables::Tables;
 use self::writer::SqliteWriter;
@@ -86,8 +88,11 @@ fn start_writer(
         })?;
     }
     connection::durable(&connection)?;
+    let checkpoints = Checkpoints::of(path, &mut connection).map_err(error::storage)?;
     let writer = SqliteWriter {
         connection,
+        checkpoints,
+        lost: None,
         schema: Arc::clone(schema),
         tables: Arc::clone(tables),
         position,

@@ -100,3 +100,27 @@ async fn pages_of_an_index_are_sought_and_never_sorted() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_log_of_a_busy_store_is_moved_into_the_file_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    let text = "x".repeat(1 << 20);
+    for number in 0..120 {
+        let write = Write::Put {
+            key: DocKey::new("things", format!("{number}")),
+            body: Body::Json(format!("\"{text}{number}\"")),
+            entries: Vec::new(),
+        };
+        store.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+    }
+    let size = |file: &str| std::fs::metadata(folder.path().join(file)).unwrap().len();
+    let (log, file) = (size("things.db-wal"), size("things.db"));
+    assert!(log < 100 << 20, "the log has {log} bytes");
+    assert!(file > 20 << 20, "the file has {file} bytes");
+    drop((store, stores));
+    let store = EmbeddedStores::open(folder.path()).unwrap().open(&schema()).await.unwrap();
+    let last = store.get(&[DocKey::new("things", "0"), DocKey::new("things", "119")]).await.unwrap();
+    assert!(last.iter().flatten().all(|doc| doc.body.as_bytes().len() > 1 << 20) && last.len() == 2);
+}

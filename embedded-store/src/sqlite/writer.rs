@@ -9,6 +9,7 @@ use platform_core::ports::store::{
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::checkpoints::Checkpoints;
 use super::error::{concerns_everything, nothing_was_synced, storage};
 use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
@@ -18,6 +19,9 @@ use crate::store::Trim;
 /// The one connection of a store that writes.
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
+    pub(super) checkpoints: Checkpoints,
+    /// A failed fsync of the file itself: nothing more is acknowledged.
+    pub(super) lost: Option<rusqlite::Error>,
     pub(super) schema: Arc<Schema>,
     pub(super) tables: Arc<Tables>,
     pub(super) position: Position,
@@ -29,6 +33,9 @@ pub(super) struct SqliteWriter {
 
 impl Engine for SqliteWriter {
     fn commit(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
+        if let Some(error) = self.lost.take() {
+            return Err(Failure::Lost(storage(error)));
+        }
         let begun = self.execute("BEGIN IMMEDIATE");
         begun.map_err(|error| Failure::Refused(storage(error)))?;
         let mut planner = Planner::new(&self.schema, self.position);
@@ -74,10 +81,11 @@ impl Engine for SqliteWriter {
             Ok(()) => self.trimmed = self.trimmed.max(trim),
             Err(error) => tracing::warn!(%error, "the outbox was not trimmed"),
         }
-        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = checkpoint {
-            tracing::warn!(%error, "the log of the database was not emptied");
-        }
+        self.lost = self.checkpoints.finish(&self.connection).err();
+    }
+
+    fn after_commit(&mut self) {
+        self.lost = self.checkpoints.after_commit(&self.connection).err();
     }
 }
 
