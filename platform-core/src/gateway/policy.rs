@@ -109,8 +109,8 @@ impl Gateway {
         address: Option<IpAddr>,
     ) -> Admission {
         let key = key(kind, name, by, principal, address);
-        let status =
-            RateLimitStatus::new(name, quota, self.limiter.take(&key, quota, self.db.runtime.monotonic()));
+        let taken = self.limiter.take(&key, 1, quota, self.db.runtime.monotonic());
+        let status = RateLimitStatus::new(name, quota, taken);
         let verdict =
             if status.is_allowed() { Ok(()) } else { Err(error::rate_limited(status.retry_after())) };
         Admission { verdict, limit: Some(status) }

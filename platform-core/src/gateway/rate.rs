@@ -136,12 +136,12 @@ mod tests {
     #[test]
     fn the_fields_say_how_much_and_until_when() {
         let quota = Quota { rate: 60, per: Duration::from_secs(60), burst: 10 };
-        let (verdict, arrival) = quota.decide(0, 5_000_000_000);
+        let (verdict, arrival) = quota.decide(1, 0, 5_000_000_000);
         assert_eq!(
             RateLimitStatus::new("api", quota, verdict).headers(),
             [("ratelimit-policy", "\"api\";q=10;w=10".into()), ("ratelimit", "\"api\";r=9;t=1".into())]
         );
-        let (verdict, _) = quota.decide(arrival, 5_500_000_000);
+        let (verdict, _) = quota.decide(1, arrival, 5_500_000_000);
         assert_eq!(RateLimitStatus::new("api", quota, verdict).headers()[1].1, "\"api\";r=8;t=2");
     }
 
@@ -170,21 +170,21 @@ mod tests {
             gaps in proptest::collection::vec(prop_oneof![Just(0_u64), 0..20_000_000_000_u64], 1..100),
         ) {
             let quota = Quota { rate, per: Duration::from_secs(per), burst };
-            let interval = quota.per.as_nanos() / u128::from(rate);
+            let interval = quota.per.as_nanos().div_ceil(u128::from(rate));
             let mut bucket = Bucket { level: interval * u128::from(burst), at: 0 };
             let (mut arrival, mut now) = (0, 1_u128 << 40);
             bucket.at = now;
             for gap in gaps {
                 now += u128::from(gap);
-                let (verdict, next) = quota.decide(arrival, now);
+                let (verdict, next) = quota.decide(1, arrival, now);
                 arrival = next;
                 let expected = bucket.take(interval, u128::from(burst), now);
                 prop_assert_eq!((verdict.allowed, u128::from(verdict.remaining)), expected);
                 let wait = verdict.retry_after.as_nanos();
                 prop_assert!(verdict.allowed == (wait == 0));
                 if !verdict.allowed {
-                    prop_assert!(quota.decide(arrival, now + wait).0.allowed);
-                    prop_assert!(!quota.decide(arrival, now + wait - 1).0.allowed);
+                    prop_assert!(quota.decide(1, arrival, now + wait).0.allowed);
+                    prop_assert!(!quota.decide(1, arrival, now + wait - 1).0.allowed);
                 }
             }
         }

@@ -21,6 +21,8 @@ pub mod signals;
 pub mod store;
 
 mod backends;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod memory;
 
 pub use backends::{Backends, Database};
