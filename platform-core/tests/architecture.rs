@@ -47,12 +47,20 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The code of a file: without comments, and without the tests at its end.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
-    let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
-    before_tests
+    without_tests(&text)
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .map(|line| format!("{line}\n"))
         .collect()
+}
+
+/// Everything before a module of tests; one that stands in a file of its own ends nothing.
+fn without_tests(text: &str) -> &str {
+    let mut modules = text.match_indices("\n#[cfg(test)]\nmod ");
+    let inline = modules.find(|(at, marker)| {
+        text[at + marker.len()..].lines().next().is_some_and(|line| line.trim_end().ends_with('{'))
+    });
+    inline.map_or(text, |(at, _)| &text[..at])
 }
 
 /// The first path segments behind `crate::`, also within `use crate::{a, b::c}`.
@@ -137,6 +145,36 @@ fn a_domain_is_seen_from_outside_through_its_facade_only() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The rooms of a domain. Whoever has read one domain can find everything in the other six.
+const ROOMS: [&str; 8] = ["mod", "model", "commands", "queries", "events", "tables", "error", "worker"];
+
+/// Rooms that would be empty, and why.
+const EMPTY_ROOMS: [(&str, &str, &str); 1] =
+    [("audit", "events", "it hears every event and publishes none: an entry about an entry would never end")];
+
+#[test]
+fn every_domain_has_the_same_rooms() {
+    let root = workspace().join("platform-core/src");
+    let mut wrong = Vec::new();
+    for (domain, room) in DOMAINS.iter().flat_map(|domain| ROOMS.map(|room| (*domain, room))) {
+        let (file, folder) = (root.join(domain).join(format!("{room}.rs")), root.join(domain).join(room));
+        let files = if file.exists() { vec![file] } else { sources(&folder) };
+        let has_code = files.iter().any(|path| !code(path).trim().is_empty());
+        let excepted = EMPTY_ROOMS.iter().any(|(of, empty, _)| (*of, *empty) == (domain, room));
+        match (has_code, excepted) {
+            (false, false) => wrong.push(format!("{domain} has no {room}")),
+            (true, true) => wrong.push(format!("{domain} has {room} and is listed as not having it")),
+            _ => {}
+        }
+        // A room is entered through the domain's mod.rs, so that the compiler knows it.
+        let entrance = code(&root.join(domain).join("mod.rs"));
+        if has_code && room != "mod" && !entrance.contains(&format!("mod {room};")) {
+            wrong.push(format!("{domain}/{room} is no part of the domain"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn the_core_has_no_clock_no_thread_and_no_unbiased_select() {
     let root = workspace().join("platform-core/src");
@@ -209,4 +247,6 @@ fn the_reader_of_sources_sees_what_is_there() {
     let code =
         "use crate::{auth, users::{Users, kernel}};\nfn f() { crate::ports::store::x() }\n$crate::hidden";
     assert_eq!(crate_modules(code), ["auth", "ports", "users"].map(str::to_owned).into());
+    let file = "a\n#[cfg(test)]\nmod tests;\nb\n#[cfg(test)]\nmod tests {\n    c\n}\n";
+    assert_eq!(without_tests(file), "a\n#[cfg(test)]\nmod tests;\nb");
 }

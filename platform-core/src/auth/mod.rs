@@ -13,14 +13,10 @@ mod commands;
 mod config;
 mod error;
 pub mod events;
-mod keyring;
-mod lockout;
-mod password;
+mod model;
 mod queries;
-mod refresh;
 mod remembered;
 mod tables;
-mod token;
 mod worker;
 
 pub use commands::{
@@ -28,7 +24,7 @@ pub use commands::{
     SetupRequest, TokenPair,
 };
 pub use config::{Argon2Config, AuthConfig};
-pub use keyring::{Jwk, Jwks};
+pub use model::keyring::{Jwk, Jwks};
 pub use queries::SessionView;
 
 use std::ops::Deref;
@@ -43,11 +39,11 @@ use crate::ports::store::{Document, IndexRange, Schema};
 use crate::ports::{Backends, Database};
 use crate::users::{Email, Epochs, Users};
 
-use keyring::KeyRing;
-use password::Verdict;
+use model::keyring::KeyRing;
+use model::password::{self, Verdict};
+use model::token::Tokens;
 use remembered::RememberedTokens;
 use tables::{Account, BY_EMAIL};
-use token::Tokens;
 
 /// Lists sessions of others.
 pub const SESSIONS_READ: Permission = Permission::literal("sessions:read");

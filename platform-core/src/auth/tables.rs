@@ -9,8 +9,8 @@ use crate::kernel::{ClientInfo, Sealed, SessionId, Timestamp, UserId};
 use crate::ports::store::{Collection, Document, Entry, Index, Schema};
 use crate::users::Email;
 
-use super::lockout::{self, Failures};
-use super::refresh::RefreshToken;
+use super::model::lockout::{self, Failures};
+use super::model::refresh::RefreshToken;
 
 /// Accounts by their addresses, without regard to case; unique.
 pub(super) const BY_EMAIL: &str = "by_email";

@@ -21,13 +21,13 @@ mod queries;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use crate::backbone::Parts;
 use crate::kernel::{Permission, Result};
 use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
@@ -75,11 +75,6 @@ impl Transactions {
     /// The database of this domain.
     pub fn database(&self) -> &Database {
         &self.db
-    }
-
-    /// What runs beside the requests.
-    pub fn parts(&self) -> Parts {
-        Parts::none().task(self.ledger.task())
     }
 
     /// What this domain stores.

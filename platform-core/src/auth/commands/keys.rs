@@ -8,9 +8,10 @@ use crate::ports::signals::Signal;
 use crate::ports::store::{Document, IndexRange, command};
 
 use super::super::events::SigningKeyRotated;
-use super::super::keyring::{KeyRing, SigningKey};
+use super::super::model::keyring::{KeyRing, SigningKey};
+use super::super::model::token;
 use super::super::tables::{CurrentKey, StoredSigningKey};
-use super::super::{Auth, AuthConfig, KEYS_CHANGED, ROTATE_KEYS, token};
+use super::super::{Auth, AuthConfig, KEYS_CHANGED, ROTATE_KEYS};
 
 impl Auth {
     /// Signs with a new key from now on (permission `auth:rotate_keys`). The old one verifies until

@@ -10,8 +10,8 @@ use crate::ports::store::{Stored, Work, command};
 use crate::users::Email;
 
 use super::super::events::{LoginFailed, LoginFailure, LoginSucceeded};
-use super::super::password::Verdict;
-use super::super::refresh::RefreshToken;
+use super::super::model::password::Verdict;
+use super::super::model::refresh::RefreshToken;
 use super::super::tables::{
     Account, AccountState, AttemptKey, LoginFailures, Session, StoredRefreshToken, hash,
 };

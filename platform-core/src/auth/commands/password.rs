@@ -6,7 +6,7 @@ use crate::kernel::{Context, Result, Secret, limits};
 use crate::ports::store::{Document, IndexRange, command};
 
 use super::super::events::{LoginFailure, PasswordChanged, SessionEnd, SessionRevoked};
-use super::super::password::{self, Verdict};
+use super::super::model::password::{self, Verdict};
 use super::super::tables::{Account, AttemptKey, BY_USER, Session};
 use super::super::{Auth, error};
 

@@ -6,7 +6,7 @@ use crate::kernel::{Context, Error, Result, Secret, SessionId, Timestamp, UserId
 use crate::ports::store::command;
 
 use super::super::events::{SessionEnd, SessionRevoked};
-use super::super::refresh::{Answer, Spent};
+use super::super::model::refresh::{Answer, Spent};
 use super::super::tables::{Account, Session, StoredRefreshToken, hash};
 use super::super::{Auth, TokenPair, error};
 use super::login::{Started, new_refresh_token};

@@ -7,7 +7,7 @@ use crate::ports::store::{Stored, command};
 use crate::users::{Email, NewProfile, USERS_WRITE};
 
 use super::super::events::AccountRegistered;
-use super::super::password::{self, Verdict};
+use super::super::model::password::{self, Verdict};
 use super::super::tables::{Account, AccountState};
 use super::super::{Auth, error};
 

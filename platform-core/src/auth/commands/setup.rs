@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::kernel::{Context, Result, Secret};
 use crate::users::Email;
 
-use super::super::password::Verdict;
+use super::super::model::password::Verdict;
 use super::super::{Auth, LoginRequest, RegisterRequest, TokenPair, error};
 
 /// The first administrator, with the token that the start of the platform printed.

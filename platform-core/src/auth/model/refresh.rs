@@ -6,7 +6,7 @@ use crate::kernel::{Sealed, SessionId, Timestamp, UserId, limits};
 
 /// What is stored of a refresh token, under the SHA-256 of the token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct RefreshToken {
+pub(in crate::auth) struct RefreshToken {
     /// The family.
     pub session_id: SessionId,
     /// Whose.
@@ -22,7 +22,7 @@ pub(super) struct RefreshToken {
 
 /// The use of a refresh token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Spent {
+pub(in crate::auth) struct Spent {
     /// When.
     pub at: Timestamp,
     /// The token that replaced it, sealed: a client that asks twice at once gets the same answer.
@@ -31,7 +31,7 @@ pub(super) struct Spent {
 
 /// What a refresh token is answered with.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Answer {
+pub(in crate::auth) enum Answer {
     /// It is exchanged for a new one.
     Rotate,
     /// It was exchanged a moment ago: the same successor again.
@@ -44,7 +44,7 @@ pub(super) enum Answer {
 
 impl RefreshToken {
     /// Decides. `session_lives` is whether the session is there and not past its end.
-    pub(super) fn answer(&self, session_lives: bool, now: Timestamp) -> Answer {
+    pub(in crate::auth) fn answer(&self, session_lives: bool, now: Timestamp) -> Answer {
         if !session_lives || self.expires_at <= now {
             return Answer::Refused;
         }

@@ -8,14 +8,14 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine};
 use crate::kernel::{Error, Result, Secret, limits};
 use crate::users::Email;
 
-use super::Argon2Config;
+use super::super::Argon2Config;
 
 /// Checks a new password: 15 to 1,024 bytes, not the e-mail address. No rule of composition
 /// (NIST SP 800-63B-4, 3.1.1.2).
 ///
 /// # Errors
 /// `auth.password_too_weak`, `auth.password_too_long`.
-pub(super) fn check_policy(password: &Secret, email: &Email) -> Result<()> {
+pub(in crate::auth) fn check_policy(password: &Secret, email: &Email) -> Result<()> {
     let typed = password.expose();
     if typed.len() < limits::PASSWORD_MIN_BYTES {
         return Err(Error::invalid("auth.password_too_weak", "a password has at least 15 characters"));
@@ -33,7 +33,7 @@ pub(super) fn check_policy(password: &Secret, email: &Email) -> Result<()> {
 ///
 /// # Errors
 /// `auth.hash_failed` when the parameters are refused or memory is short.
-pub(super) fn hash(config: Argon2Config, password: &Secret, salt: &[u8; 16]) -> Result<String> {
+pub(in crate::auth) fn hash(config: Argon2Config, password: &Secret, salt: &[u8; 16]) -> Result<String> {
     let params = Params::new(config.memory_kib, config.iterations, config.parallelism, None)
         .map_err(|error| failed().because(error))?;
     let hash: PasswordHash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -44,7 +44,7 @@ pub(super) fn hash(config: Argon2Config, password: &Secret, salt: &[u8; 16]) -> 
 
 /// What a comparison of a password with a hash came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::auth) enum Verdict {
     /// Another password.
     Wrong,
     /// The password.
@@ -57,7 +57,7 @@ pub(super) enum Verdict {
 ///
 /// # Errors
 /// `auth.hash_invalid` for what is not an Argon2id hash.
-pub(super) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> Result<Verdict> {
+pub(in crate::auth) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> Result<Verdict> {
     let invalid = || Error::data_loss("auth.hash_invalid", "a stored password hash cannot be read");
     let hash = PasswordHash::new(stored).map_err(|error| invalid().because(error))?;
     if hash.algorithm.as_str() != "argon2id" {
@@ -78,7 +78,7 @@ pub(super) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> R
 
 /// A hash that no password has: random bytes in the form of a hash at the configured cost. A
 /// comparison with it takes as long as with a real one.
-pub(super) fn nobodys_hash(config: Argon2Config, salt: [u8; 16], output: [u8; 32]) -> String {
+pub(in crate::auth) fn nobodys_hash(config: Argon2Config, salt: [u8; 16], output: [u8; 32]) -> String {
     let Argon2Config { memory_kib, iterations, parallelism } = config;
     let (salt, output) = (BASE64_STANDARD_NO_PAD.encode(salt), BASE64_STANDARD_NO_PAD.encode(output));
     format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")

@@ -17,7 +17,7 @@ const PKCS8_HEAD: [u8; 16] =
 
 /// One Ed25519 key.
 #[derive(Clone)]
-pub(super) struct SigningKey {
+pub(in crate::auth) struct SigningKey {
     id: String,
     x: String,
     signing: EncodingKey,
@@ -35,7 +35,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// `auth.signing_key_invalid` when the library refuses the seed.
-    pub(super) fn from_seed(seed: &[u8; 32]) -> Result<SigningKey> {
+    pub(in crate::auth) fn from_seed(seed: &[u8; 32]) -> Result<SigningKey> {
         let invalid = || Error::data_loss("auth.signing_key_invalid", "a signing key cannot be read");
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| invalid())?;
         let public = pair.public_key().as_ref();
@@ -48,12 +48,12 @@ impl SigningKey {
     }
 
     /// The key's id: its thumbprint.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::auth) fn id(&self) -> &str {
         &self.id
     }
 
     /// The half that signs.
-    pub(super) fn signing(&self) -> &EncodingKey {
+    pub(in crate::auth) fn signing(&self) -> &EncodingKey {
         &self.signing
     }
 }
@@ -66,29 +66,29 @@ fn thumbprint(x: &str) -> String {
 
 /// The current key, and those before it whose tokens have not ended.
 #[derive(Debug, Clone)]
-pub(super) struct KeyRing {
+pub(in crate::auth) struct KeyRing {
     current: SigningKey,
     all: BTreeMap<String, SigningKey>,
 }
 
 impl KeyRing {
-    pub(super) fn new(current: SigningKey, older: impl IntoIterator<Item = SigningKey>) -> KeyRing {
+    pub(in crate::auth) fn new(current: SigningKey, older: impl IntoIterator<Item = SigningKey>) -> KeyRing {
         let all = older.into_iter().chain([current.clone()]).map(|key| (key.id.clone(), key)).collect();
         KeyRing { current, all }
     }
 
     /// The key that signs.
-    pub(super) fn current(&self) -> &SigningKey {
+    pub(in crate::auth) fn current(&self) -> &SigningKey {
         &self.current
     }
 
     /// The public half of a key that we know.
-    pub(super) fn verifying(&self, id: &str) -> Option<&DecodingKey> {
+    pub(in crate::auth) fn verifying(&self, id: &str) -> Option<&DecodingKey> {
         self.all.get(id).map(|key| &key.verifying)
     }
 
     /// The public halves, for others.
-    pub(super) fn jwks(&self) -> Jwks {
+    pub(in crate::auth) fn jwks(&self) -> Jwks {
         let keys = self.all.values().map(|key| Jwk {
             kty: "OKP".to_owned(),
             crv: "Ed25519".to_owned(),

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Error, RawId, Result, Secret, SessionId, Timestamp, UserId};
 
-use super::error;
+use super::super::error;
 use super::keyring::KeyRing;
 
 /// The `typ` of our access tokens: no other JWT of ours, now or later, is taken for one.
 const TYPE: &str = "at+jwt";
 /// Longer than any token of ours, short enough to be read by whoever wants.
-pub(super) const TOKEN_BYTES: usize = 2 * 1024;
+pub(in crate::auth) const TOKEN_BYTES: usize = 2 * 1024;
 /// How far the clocks of two nodes may differ.
-pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(30);
+pub(in crate::auth) const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// What an access token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Claims {
+pub(in crate::auth) struct Claims {
     /// Who issued it.
     pub iss: String,
     /// For whom.
@@ -38,14 +38,14 @@ pub(super) struct Claims {
 
 /// Issues and verifies access tokens of one issuer for one audience.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(in crate::auth) struct Tokens {
     issuer: String,
     audience: String,
     validation: Validation,
 }
 
 impl Tokens {
-    pub(super) fn new(issuer: &str, audience: &str) -> Tokens {
+    pub(in crate::auth) fn new(issuer: &str, audience: &str) -> Tokens {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
@@ -59,7 +59,7 @@ impl Tokens {
     ///
     /// # Errors
     /// `auth.signing_failed`.
-    pub(super) fn issue(
+    pub(in crate::auth) fn issue(
         &self,
         ring: &KeyRing,
         user: UserId,
@@ -86,7 +86,7 @@ impl Tokens {
     /// # Errors
     /// `auth.invalid_token` for what is not a valid token of ours, whatever the reason;
     /// `auth.token_expired` for one that was.
-    pub(super) fn verify(&self, ring: &KeyRing, token: &str, now: Timestamp) -> Result<Claims> {
+    pub(in crate::auth) fn verify(&self, ring: &KeyRing, token: &str, now: Timestamp) -> Result<Claims> {
         if token.len() > TOKEN_BYTES {
             return Err(error::invalid_token());
         }

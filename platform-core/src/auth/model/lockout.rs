@@ -12,11 +12,11 @@ const FIRST_DELAY: Duration = Duration::from_secs(30);
 /// The longest delay: 24 guesses a day from one network.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 /// Failures are forgotten after this long without another.
-pub(super) const MEMORY: Duration = Duration::from_secs(24 * 3600);
+pub(in crate::auth) const MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 /// Failures in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Failures {
+pub(in crate::auth) struct Failures {
     /// How many.
     pub count: u32,
     /// When the last was.
@@ -27,12 +27,12 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Until when attempts are refused; `None` when one may be made now.
-    pub(super) fn locked(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(in crate::auth) fn locked(&self, now: Timestamp) -> Option<Timestamp> {
         self.locked_until.filter(|until| *until > now)
     }
 
     /// After one more failure.
-    pub(super) fn after_failure(&self, now: Timestamp) -> Failures {
+    pub(in crate::auth) fn after_failure(&self, now: Timestamp) -> Failures {
         let before = if now.since(self.last) > MEMORY { 0 } else { self.count };
         let count = before.saturating_add(1);
         let doublings = count.checked_sub(limits::LOGIN_FAILURES);
@@ -44,7 +44,7 @@ impl Failures {
 }
 
 /// The network an attempt comes from: an IPv4 address, or the /64 that one IPv6 subscriber has.
-pub(super) fn network(address: Option<IpAddr>) -> String {
+pub(in crate::auth) fn network(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "inside".to_owned(),
         Some(IpAddr::V4(address)) => address.to_string(),

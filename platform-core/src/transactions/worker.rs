@@ -1,0 +1,12 @@
+//! What runs beside the requests: pending transfers expire in their time.
+
+use super::Transactions;
+use crate::backbone::Parts;
+
+impl Transactions {
+    /// What this domain contributes to a platform. What the ledger writes beside its pages is a task of
+    /// its own.
+    pub fn parts(&self) -> Parts {
+        Parts::none().task(self.ledger.task())
+    }
+}
