@@ -22,9 +22,10 @@ mod runtime;
 mod sqlite;
 mod store;
 mod stores;
+mod timed;
 
 pub use audit::{export_audit, reorigin_audit, verify_audit};
-pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, restore};
+pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, last_backup, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use log::FjallLog;
 pub use open::{open, open_backends, open_backends_on};

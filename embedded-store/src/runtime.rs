@@ -76,6 +76,10 @@ impl Runtime for SystemRuntime {
     fn compute(&self, job: Job) -> Result<()> {
         self.pool().ok_or_else(busy)?.try_send(job).map_err(|_| busy())
     }
+
+    fn waiting(&self) -> usize {
+        self.pool.get().and_then(Option::as_ref).map_or(0, flume::Sender::len)
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +105,7 @@ mod tests {
             }
         };
         assert_eq!(refused.code(), "runtime.busy");
+        assert_eq!(runtime.waiting(), limits::HASH_QUEUE);
         assert!((limits::HASH_QUEUE..=limits::HASH_QUEUE + threads).contains(&accepted), "{accepted}");
         drop(release);
         while runtime.compute(Box::new(|| {})).is_err() {

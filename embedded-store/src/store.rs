@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use platform_core::kernel::{BoxFuture, Error, EventPosition, Position, Result, limits};
 use platform_core::ports::store::{
-    Batch, Commit, CommitError, Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Store,
+    Batch, Commit, CommitError, Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Store, StoreTimings,
 };
 use tokio::sync::watch;
 
@@ -65,6 +65,7 @@ pub(crate) struct EmbeddedStore<R> {
     pub(crate) reader: R,
     pub(crate) access: Access,
     pub(crate) trim: Trim,
+    pub(crate) timings: Arc<StoreTimings>,
     /// Dropped last: the writer and the reader have ended before the store can be opened again.
     pub(crate) _lock: StoreLock,
 }
@@ -123,6 +124,10 @@ impl<R: Reader> Store for EmbeddedStore<R> {
             Access::Write(writer) => writer.committed(),
             Access::Read(position) => position.subscribe(),
         }
+    }
+
+    fn timings(&self) -> Option<&StoreTimings> {
+        Some(&self.timings)
     }
 }
 

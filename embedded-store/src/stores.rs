@@ -1,9 +1,11 @@
 //! Which engine a store stands on.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use platform_core::Platform;
 use platform_core::kernel::{BoxFuture, Error, Result};
 use platform_core::ports::store::{Schema, Store, Stores};
 
@@ -89,6 +91,30 @@ impl EmbeddedStores {
     /// fjall open only while no other process has them open.
     pub fn read_only(path: &Path) -> EmbeddedStores {
         EmbeddedStores { folder: Folder::look(path), engines: Engines::default() }
+    }
+
+    /// Those of a platform that stands on a folder.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let data = folder.path().join("data");
+    /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    /// use embedded_store::EmbeddedStores;
+    /// let platform = embedded_store::open(&data).await?;
+    /// assert_eq!(EmbeddedStores::of(&platform).map(EmbeddedStores::path), Some(&*data));
+    /// # platform.stop().await;
+    /// # Ok::<(), platform_core::kernel::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of(platform: &Platform) -> Option<&EmbeddedStores> {
+        let stores: &dyn Any = &*platform.backends().stores;
+        stores.downcast_ref()
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The same folder with its stores on these engines.

@@ -11,26 +11,27 @@ use crate::config::Config;
 use crate::http_server::Tls;
 use crate::smtp::SmtpChannel;
 
+/// The domains, as their stores are named.
+const STORES: [&str; 7] = ["gateway", "auth", "users", "transactions", "notifications", "audit", "flags"];
+
 /// Opens the platform; nothing runs yet.
 ///
 /// # Errors
-/// As [`SmtpChannel::new`], [`open_backends_on`] and [`Builder::build`](platform_core::platform::Builder::build).
+/// `config.unknown_store`; as [`SmtpChannel::new`], [`open_backends_on`] and [`Builder::build`](platform_core::platform::Builder::build).
 pub async fn open(config: &Config) -> Result<Platform> {
     let mail = SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
-    let fjall = config.storage.fjall.iter();
-    let engines =
-        fjall.fold(Engines::default(), |engines, store| engines.with(store.as_str(), Engine::Fjall));
-    let backends = open_backends_on(&config.storage.data, engines, vec![Arc::new(mail)]).await?;
+    let backends = open_backends_on(&config.storage.data, engines(config)?, vec![Arc::new(mail)]).await?;
     Platform::builder(backends).auth(auth(config)).build().await
 }
 
 /// Checks what the types of the settings cannot: addresses, certificates, costs.
 ///
 /// # Errors
-/// As [`SmtpChannel::new`] and [`AuthConfig::check`]; `config.invalid_tls`.
+/// As [`SmtpChannel::new`] and [`AuthConfig::check`]; `config.unknown_store`, `config.invalid_tls`.
 pub fn check(config: &Config) -> Result<()> {
     SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
     auth(config).check()?;
+    engines(config)?;
     tls(config).map(|_| ())
 }
 
@@ -45,6 +46,20 @@ pub fn tls(config: &Config) -> Result<Option<Tls>> {
             .map_err(|error| Error::invalid("config.invalid_tls", error.to_string())),
         _ => Ok(None),
     }
+}
+
+/// The stores that stand on an engine of their own.
+fn engines(config: &Config) -> Result<Engines> {
+    let mut engines = Engines::default();
+    for store in &config.storage.fjall {
+        if !STORES.contains(&store.as_str()) {
+            return Err(Error::invalid("config.unknown_store", "storage.fjall names domains")
+                .with("store", store)
+                .with("domains", STORES.join(",")));
+        }
+        engines = engines.with(store.as_str(), Engine::Fjall);
+    }
+    Ok(engines)
 }
 
 fn auth(config: &Config) -> AuthConfig {

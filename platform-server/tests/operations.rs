@@ -201,6 +201,7 @@ fn doctor_and_config_say_what_is_wrong() {
         ("notifications.smtp_url=nonsense", "config.invalid_smtp_url"),
         ("notifications.from=nobody", "config.invalid_sender"),
         ("auth.argon2_memory_kib=1", "auth.invalid_config"),
+        ("storage.fjall=users,ledger", "config.unknown_store"),
     ] {
         let wrong = platform(&["config", "check", "--set", setting], &data);
         assert_eq!(wrong.status.code(), Some(2), "{setting}");

@@ -50,6 +50,7 @@ pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
     sync_tree(&partial)?;
     fs::rename(&partial, into).map_err(|error| failed("the backup cannot be named", into, error))?;
     sync_folder(parent_of(into)).map_err(|error| failed("the backup cannot be synced", into, error))?;
+    super::age::note(data, now);
     Ok(manifest)
 }
 

@@ -10,10 +10,12 @@
 //! key, which is never copied. A restore over a folder that has keys keeps those: what was erased stays
 //! erased.
 
+mod age;
 mod copy;
 mod manifest;
 mod restore;
 
+pub use age::last_backup;
 pub use copy::backup;
 pub use manifest::{CopiedFile, Manifest};
 pub use restore::{Restored, check_backup, check_stores, restore};

@@ -89,7 +89,9 @@ async fn a_restore_keeps_what_was_there_and_the_keys_that_are_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
     folder_with(&data, &[("users", 1), ("keys", 1)]).await;
+    assert_eq!(last_backup(&data), None);
     let made = backup(&data, &copy, now()).unwrap();
+    assert_eq!(last_backup(&data), Some(now()));
     assert_eq!(made.files.keys().collect::<Vec<_>>(), ["data/users.db", "keys/keys.db"]);
     folder_with(&data, &[("users", 2), ("keys", 2)]).await;
     let restored = restore(&copy, &data, now()).unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions};
 use platform_core::kernel::{Error, EventPosition, Position, Result};
-use platform_core::ports::store::Schema;
+use platform_core::ports::store::{Schema, StoreTimings};
 use tokio::sync::watch;
 
 use self::acknowledged::Acknowledged;
@@ -27,6 +27,7 @@ use self::writer::FjallWriter;
 use crate::folder::Folder;
 use crate::group::GroupWriter;
 use crate::store::{Access, EmbeddedStore, Trim};
+use crate::timed::Timed;
 
 /// Blocks that are kept in memory: fjall's own default is 32 MiB for each database.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
@@ -72,6 +73,7 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     };
     let trim = Trim::from(trimmed);
     let reader = FjallReader { database: database.clone(), data: data.clone(), schema: Arc::clone(&schema) };
+    let timings = Arc::new(StoreTimings::new("fjall"));
     let access = if folder.is_read_only() {
         Access::Read(watch::Sender::new(position))
     } else {
@@ -84,10 +86,11 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
             acknowledged,
             trim: trim.clone(),
             trimmed,
+            timings: Arc::clone(&timings),
         };
-        Access::Write(GroupWriter::start(schema, writer)?)
+        Access::Write(GroupWriter::start(schema, Timed { engine: writer, timings: Arc::clone(&timings) })?)
     };
-    Ok(EmbeddedStore { name: schema.store, reader, access, trim, _lock: lock })
+    Ok(EmbeddedStore { name: schema.store, reader, access, trim, timings, _lock: lock })
 }
 
 /// What was acknowledged must be there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fjall::{Database, Keyspace, PersistMode};
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{
-    Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader,
+    Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
 };
 
 use super::acknowledged::Acknowledged;
@@ -14,6 +14,7 @@ use super::error::storage;
 use super::layout::{self, Stored};
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
+use crate::timed::timed;
 
 /// Events that are removed from the outbox with one group: bounds its time.
 const TRIMMED_AT_ONCE: usize = 10_000;
@@ -28,6 +29,7 @@ pub(super) struct FjallWriter {
     pub(super) trim: Trim,
     /// Up to where events are removed.
     pub(super) trimmed: EventPosition,
+    pub(super) timings: Arc<StoreTimings>,
 }
 
 impl Engine for FjallWriter {
@@ -44,7 +46,7 @@ impl Engine for FjallWriter {
         group.insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
         let trimmed = group.trim(self.trimmed, self.trim.get()).map_err(Failure::RolledBack)?;
         // fjall poisons itself when this fails: there is no way back.
-        group.commit().map_err(Failure::Unknown)?;
+        timed(&self.timings.sync, || group.commit()).map_err(Failure::Unknown)?;
         self.position = merged.position;
         self.trimmed = trimmed;
         if let Err(error) = self.acknowledged.note(self.position) {

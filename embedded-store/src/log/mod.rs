@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use platform_core::kernel::{BoxFuture, Error, Result};
+use platform_core::kernel::{BoxFuture, Error, Histogram, Result};
 use platform_core::ports::log::{
     EventLog, Groups, NewRecord, Record, Source, Subscription, Topic, undeclared,
 };
@@ -147,6 +147,10 @@ impl EventLog for FjallLog {
             let source: Arc<dyn Source> = Arc::clone(&self.0) as _;
             Ok(self.0.groups.join(source, group, topic, ends))
         })
+    }
+
+    fn sync_times(&self) -> Option<&Histogram> {
+        Some(&self.0.state.sync_times)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use parking_lot::RwLock;
-use platform_core::kernel::{Error, Result};
+use platform_core::kernel::{Error, Histogram, Result, SYNC_BOUNDS_S};
 use platform_core::ports::log::{Record, Topic, undeclared};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) rows: Keyspace,
     /// Groups that were written since the opening.
     pub(super) groups: AtomicU64,
+    /// How long the groups took that were synced.
+    pub(super) sync_times: Histogram,
     topics: RwLock<BTreeMap<String, Arc<TopicState>>>,
 }
 
@@ -103,7 +105,13 @@ impl State {
         let database = opened.unwrap_or(Err(fjall::Error::Unrecoverable)).map_err(failed)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let rows = database.keyspace("rows", options).map_err(failed)?;
-        let state = State { database, rows, groups: AtomicU64::new(0), topics: RwLock::default() };
+        let state = State {
+            database,
+            rows,
+            groups: AtomicU64::new(0),
+            sync_times: Histogram::new(SYNC_BOUNDS_S),
+            topics: RwLock::default(),
+        };
         state.load().map_err(|error| error.with("path", path.display()))?;
         Ok(state)
     }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::error::unavailable;
 use super::record::{encode, row_key};
 use super::state::{Partition, State, TopicState, encode_topic, first_key, topic_key};
+use crate::timed::timed;
 
 /// Bytes of one group: a few milliseconds of work, so that the first of it does not wait long.
 const GROUP_BYTES: usize = 8 << 20;
@@ -107,7 +108,12 @@ impl Writer {
     /// Commits a group, shows what it appended, and answers.
     fn commit(&mut self, group: Group) {
         let mode = if group.appends { PersistMode::SyncData } else { PersistMode::Buffer };
-        let written = self.write(group.batch, mode);
+        let written = if group.appends {
+            let state = Arc::clone(&self.state);
+            timed(&state.sync_times, || self.write(group.batch, mode))
+        } else {
+            self.write(group.batch, mode)
+        };
         if written.is_ok() {
             for ((_, number), (topic, end, total)) in group.ends {
                 if let Some(partition) = topic.partitions.get(usize::from(number)) {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use platform_core::kernel::{Error, EventPosition, Position, Result};
-use platform_core::ports::store::{Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Schema};
+use platform_core::ports::store::{Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Schema, StoreTimings};
 use tokio::sync::watch;
 
 use self::checkpoints::Checkpoints;
@@ -28,6 +28,7 @@ use self::writer::SqliteWriter;
 use crate::folder::{Folder, sync_folder};
 use crate::group::GroupWriter;
 use crate::store::{Access, EmbeddedStore, Reader, Trim};
+use crate::timed::Timed;
 
 /// The reading half of a store in a file.
 pub(crate) struct SqliteReader {
@@ -56,13 +57,14 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     let path = file_of(folder.path(), schema.store);
     let (schema, tables) = (Arc::new(schema.clone()), Arc::new(Tables::new(schema)));
     let trim = Trim::default();
+    let timings = Arc::new(StoreTimings::new("sqlite"));
     let access = if folder.is_read_only() {
         Access::Read(watch::Sender::new(look(&path, &schema)?))
     } else {
-        Access::Write(start_writer(folder, &path, &schema, &tables, &trim)?)
+        Access::Write(start_writer(folder, &path, &schema, &tables, &trim, &timings)?)
     };
     let reader = SqliteReader { tables, connections: Readers::new(path) };
-    Ok(EmbeddedStore { name: schema.store, reader, access, trim, _lock: lock })
+    Ok(EmbeddedStore { name: schema.store, reader, access, trim, timings, _lock: lock })
 }
 
 /// The file of a store.
@@ -76,6 +78,7 @@ fn start_writer(
     schema: &Arc<Schema>,
     tables: &Arc<Tables>,
     trim: &Trim,
+    timings: &Arc<StoreTimings>,
 ) -> Result<GroupWriter> {
     let is_new = !path.exists();
     let mut connection = connection::open_writer(path)?;
@@ -98,8 +101,9 @@ fn start_writer(
         position,
         trim: trim.clone(),
         trimmed: EventPosition::START,
+        timings: Arc::clone(timings),
     };
-    GroupWriter::start(Arc::clone(schema), writer)
+    GroupWriter::start(Arc::clone(schema), Timed { engine: writer, timings: Arc::clone(timings) })
 }
 
 /// The position of a file that is only read.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{
-    Body, Change, DocKey, Entry, Merged, Planner, Prepared, Previous, Schema, StateReader, Written,
+    Body, Change, DocKey, Entry, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
+    Written,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -15,6 +16,7 @@ use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
+use crate::timed::timed;
 
 /// The one connection of a store that writes.
 pub(super) struct SqliteWriter {
@@ -29,6 +31,7 @@ pub(super) struct SqliteWriter {
     pub(super) trim: Trim,
     /// Up to where it is forgotten.
     pub(super) trimmed: EventPosition,
+    pub(super) timings: Arc<StoreTimings>,
 }
 
 impl Engine for SqliteWriter {
@@ -56,7 +59,7 @@ impl Engine for SqliteWriter {
             let cause = storage(error);
             return Err(if everything { Failure::Refused(cause) } else { Failure::RolledBack(cause) });
         }
-        if let Err(error) = self.execute("COMMIT") {
+        if let Err(error) = timed(&self.timings.sync, || self.execute("COMMIT")) {
             if nothing_was_synced(&error) {
                 self.roll_back()?;
                 return Err(Failure::Refused(storage(error)));

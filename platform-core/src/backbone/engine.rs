@@ -23,7 +23,7 @@ pub const PARTITIONS: u16 = 4;
 pub struct Backbone {
     pub(super) backends: Backends,
     partitions: u16,
-    members: Mutex<Members>,
+    pub(super) members: Mutex<Members>,
     running: tokio::sync::Mutex<Option<Running>>,
     pub(super) watched: Arc<Mutex<Watched>>,
     /// How often it was stopped: whoever waits for handlers stops waiting.
@@ -31,8 +31,8 @@ pub struct Backbone {
 }
 
 #[derive(Default)]
-struct Members {
-    databases: Vec<Database>,
+pub(super) struct Members {
+    pub(super) databases: Vec<Database>,
     handlers: Vec<Arc<dyn Handler>>,
     tasks: Vec<Task>,
 }

@@ -6,6 +6,7 @@
 //! - [`DeadLetters`]: events that could not be handled.
 //! - [`Task`], [`Wake`], [`Shutdown`]: workers that run beside the requests, and end together.
 //! - [`Parts`]: what a domain contributes.
+//! - [`OutboxLag`], [`HandlerLag`]: how far events are behind.
 //! - [`Backbone`]: runs all of it.
 
 pub mod dead_letters;
@@ -13,6 +14,7 @@ mod effect;
 mod engine;
 mod generation;
 mod handler;
+mod lag;
 mod lane;
 mod letters;
 mod mark;
@@ -29,6 +31,7 @@ pub use dead_letters::{DeadLetters, Redriven};
 pub use engine::{Backbone, PARTITIONS};
 pub use generation::live_generation;
 pub use handler::{Handler, Kind, Order, Topics};
+pub use lag::{HandlerLag, OutboxLag};
 pub use letters::{DeadLetter, LetterState};
 pub use parts::Parts;
 #[cfg(test)]

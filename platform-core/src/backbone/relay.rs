@@ -75,6 +75,13 @@ impl Relay {
             let moved = self.step(&mut place).await?;
             pause.reset();
             if moved == AT_ONCE {
+                // The commit of the last event may have more of them.
+                let before_last = place.after.commit.saturating_sub(1);
+                self.relayed.send_if_modified(|upto| {
+                    let further = before_last > *upto;
+                    *upto = before_last.max(*upto);
+                    further
+                });
                 continue;
             }
             self.relayed.send_replace(upto);

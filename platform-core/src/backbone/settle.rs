@@ -69,7 +69,7 @@ impl Backbone {
         Ok(())
     }
 
-    async fn ends(&self, watched: &Watched) -> Result<Ends> {
+    pub(super) async fn ends(&self, watched: &Watched) -> Result<Ends> {
         let mut ends = Ends::new();
         for progress in watched.lanes.iter().flat_map(|(_, _, lanes)| lanes) {
             if !ends.contains_key(&progress.store) {

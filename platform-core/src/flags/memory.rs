@@ -1,6 +1,8 @@
 //! The compiled set in memory, kept as new as the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -22,6 +24,8 @@ pub(super) struct Memory {
     counters: Counters,
     reloading: tokio::sync::Mutex<()>,
     signals: Arc<dyn Signals>,
+    /// When the set was last seen to be that of the store, on the clock that never goes back.
+    confirmed_us: AtomicU64,
 }
 
 impl Memory {
@@ -31,6 +35,7 @@ impl Memory {
             counters: Counters::default(),
             reloading: tokio::sync::Mutex::default(),
             signals: Arc::clone(signals),
+            confirmed_us: AtomicU64::new(0),
         };
         memory.refresh(db).await?;
         Ok(memory)
@@ -57,9 +62,21 @@ impl Memory {
         self.signals.send(Signal { topic: FLAGS_CHANGED, subject: "".into() });
     }
 
+    /// How long ago the set in force was seen to be that of the store.
+    pub(super) fn staleness(&self, db: &Database) -> Duration {
+        db.runtime.monotonic().saturating_sub(Duration::from_micros(self.confirmed_us.load(Relaxed)))
+    }
+
     /// Reads the set again if it has changed.
     pub(super) async fn refresh(&self, db: &Database) -> Result<()> {
         let _one_at_a_time = self.reloading.lock().await;
+        let begin = db.runtime.monotonic();
+        self.reload(db).await?;
+        self.confirmed_us.store(u64::try_from(begin.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        Ok(())
+    }
+
+    async fn reload(&self, db: &Database) -> Result<()> {
         let mut set = read_set(db).await?;
         loop {
             let before = self.current.load_full();

@@ -66,6 +66,11 @@ impl Flags {
         Ok(Flags { db, memory })
     }
 
+    /// How long ago the set in force was seen to be that of the store: it is looked at every 5 seconds.
+    pub fn staleness(&self) -> std::time::Duration {
+        self.memory.staleness(&self.db)
+    }
+
     /// The store, for the backbone.
     pub fn database(&self) -> &Database {
         &self.db

@@ -6,6 +6,7 @@ mod clock;
 mod context;
 mod error;
 mod event;
+mod histogram;
 mod id;
 pub mod limits;
 pub mod merkle;
@@ -20,6 +21,7 @@ pub use clock::Timestamp;
 pub use context::{Actor, ClientInfo, Context, IdempotencyKey, Permissions, Principal, TraceParent};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use event::{Event, EventData, EventPosition, NewEvent, Position};
+pub use histogram::{CALL_BOUNDS_S, Histogram, Observations, SYNC_BOUNDS_S};
 pub use id::{
     AccountId, CorrelationId, DeadLetterId, EventId, IdError, NotificationId, RawId, SessionId, TransferId,
     UserId,

@@ -7,6 +7,7 @@
 //! Sending is at least once: between the end of a message and its acknowledgement nobody can know (RFC 1047).
 //! Each attempt carries the same Message-ID; a template that says `"if_unknown": "hold"` is not sent twice.
 
+mod attempts;
 mod commands;
 mod delivery;
 mod error;
@@ -24,6 +25,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use attempts::AttemptCounts;
 pub use delivery::{Attempt, Delivery, Outcome, State};
 pub use model::{Category, IfUnknown, NotificationView, PreferencesView, PreviewRequest};
 pub use tables::{SendRequest, Template};
@@ -51,6 +53,7 @@ struct Inner {
     db: Database,
     channels: BTreeMap<String, Arc<dyn Channel>>,
     users: Users,
+    attempts: attempts::Attempts,
 }
 
 impl Notifications {
@@ -70,7 +73,12 @@ impl Notifications {
             .iter()
             .map(|channel| (channel.name().to_owned(), Arc::clone(channel)))
             .collect();
-        Ok(Notifications(Arc::new(Inner { db, channels, users: users.clone() })))
+        Ok(Notifications(Arc::new(Inner {
+            db,
+            channels,
+            users: users.clone(),
+            attempts: attempts::Attempts::default(),
+        })))
     }
 
     /// What runs beside the requests: the worker that sends, the welcome to new accounts, and what is due to
@@ -88,6 +96,15 @@ impl Notifications {
     /// The store of this domain.
     pub fn database(&self) -> &Database {
         &self.0.db
+    }
+
+    /// What became of the attempts to send since the start.
+    ///
+    /// # Errors
+    /// As [`Context::require`].
+    pub fn attempts(&self, context: &Context) -> Result<AttemptCounts> {
+        context.require(&READ)?;
+        Ok(self.0.attempts.read())
     }
 
     /// Accepts a notification: rendered, stored, and from then on certain to reach a final state.

@@ -177,6 +177,7 @@ impl Inner {
         let Some(channel) = self.channels.get(&task.channel) else {
             return failed(Outcome::Deferred, "the channel is not configured");
         };
+        let begin = self.db.runtime.monotonic();
         let sent = tokio::select! {
             biased;
             sent = channel.send(&task.message) => sent,
@@ -184,7 +185,8 @@ impl Inner {
                 Err(SendError::Ambiguous("no end within two minutes".to_owned()))
             }
         };
-        match sent {
+        let took = self.db.runtime.monotonic().saturating_sub(begin);
+        let report = match sent {
             Ok(receipt) => {
                 Report { outcome: Outcome::Sent, cause: None, receipt: Some(receipt.provider_reference) }
             }
@@ -192,7 +194,9 @@ impl Inner {
             Err(SendError::Transient(cause)) => failed(Outcome::Deferred, &cause),
             Err(SendError::Ambiguous(cause)) => failed(Outcome::Ambiguous, &cause),
             Err(SendError::Expired) => failed(Outcome::Expired, "the deadline passed"),
-        }
+        };
+        self.attempts.count(report.outcome, took);
+        report
     }
 
     async fn report(&self, task: &Task, report: &Report) -> Result<()> {

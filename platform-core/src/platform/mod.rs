@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::backbone::{Backbone, DeadLetters, PARTITIONS, Parts};
+use crate::backbone::{Backbone, DeadLetters, HandlerLag, OutboxLag, PARTITIONS, Parts};
 use crate::kernel::{BoxFuture, Context, Permission, Result};
-use crate::ports::store::Schema;
+use crate::ports::store::{Schema, Store};
 use crate::ports::{Backends, Database};
 use domains::{Domains, Settings};
 #[cfg(all(feature = "transactions", feature = "audit"))]
@@ -165,6 +165,27 @@ impl Platform {
     /// The ports.
     pub fn backends(&self) -> &Backends {
         self.0.backbone.backends()
+    }
+
+    /// The stores of all domains, an application's too.
+    pub fn stores(&self) -> Vec<Arc<dyn Store>> {
+        self.0.backbone.stores()
+    }
+
+    /// How far the events of each store are behind on their way to the log.
+    ///
+    /// # Errors
+    /// As [`Backbone::outbox_lag`].
+    pub async fn outbox_lag(&self) -> Result<Vec<OutboxLag>> {
+        self.0.backbone.outbox_lag().await
+    }
+
+    /// How far each handler is behind the log.
+    ///
+    /// # Errors
+    /// As [`Backbone::handler_lag`].
+    pub async fn handler_lag(&self) -> Result<Vec<HandlerLag>> {
+        self.0.backbone.handler_lag().await
     }
 
     /// The facade of an application's domain, if it was added.

@@ -99,7 +99,7 @@ impl Transactions {
         }
         let made_ids = batch.transfers.iter().map(|request| request.id.is_none()).collect();
         let claim = claim(context, "transfer_batch", batch, made_ids)?;
-        let outcomes = self.ledger.transfer(Transfers { items, linked: batch.linked, claim }).await?;
+        let outcomes = self.record(Transfers { items, linked: batch.linked, claim }).await?;
         if batch.linked {
             check_linked(&outcomes)?;
         }
@@ -134,7 +134,7 @@ impl Transactions {
     ) -> Result<Vec<Outcome>> {
         context.require(&LEDGER_TRANSFER)?;
         check_length(items.len())?;
-        self.ledger.transfer(Transfers { items, linked, claim: None }).await
+        self.record(Transfers { items, linked, claim: None }).await
     }
 
     /// Posts a pending transfer, in full or in part.
@@ -171,8 +171,15 @@ impl Transactions {
         }
     }
 
+    /// Hands transfers to the ledger, and counts what became of them.
+    async fn record(&self, transfers: Transfers) -> Result<Vec<Outcome>> {
+        let outcomes = self.ledger.transfer(transfers).await?;
+        self.counts.count(&outcomes);
+        Ok(outcomes)
+    }
+
     async fn one(&self, new: NewTransfer, claim: Option<Claim>) -> Result<Outcome> {
-        let outcomes = self.ledger.transfer(Transfers { items: vec![new], linked: false, claim }).await?;
+        let outcomes = self.record(Transfers { items: vec![new], linked: false, claim }).await?;
         outcomes
             .first()
             .copied()

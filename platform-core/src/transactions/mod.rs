@@ -12,6 +12,7 @@
 mod assets;
 mod check;
 mod commands;
+mod counts;
 mod error;
 pub mod events;
 pub mod ledger;
@@ -33,6 +34,8 @@ use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
 
 pub use check::{AssetCheck, LedgerCheck, LedgerVerification};
+use counts::Counts;
+pub use counts::LedgerCounts;
 use ledger::Ledger;
 pub use ledger::frame::Frame;
 pub use ledger::sequencer::LedgerConfig;
@@ -56,6 +59,7 @@ pub struct Transactions {
     ledger: Ledger,
     /// Registered assets that were looked up; they never change.
     assets: Arc<RwLock<BTreeMap<String, u8>>>,
+    counts: Arc<Counts>,
 }
 
 impl Transactions {
@@ -69,7 +73,7 @@ impl Transactions {
 
     async fn over(db: Database, config: LedgerConfig) -> Result<Transactions> {
         let ledger = Ledger::open(&db, config).await?;
-        Ok(Transactions { db, ledger, assets: Arc::default() })
+        Ok(Transactions { db, ledger, assets: Arc::default(), counts: Arc::default() })
     }
 
     /// The database of this domain.

@@ -286,3 +286,39 @@ fn who_waits_for_a_settled_platform_hears_when_it_is_stopped() {
         assert_eq!(settled.unwrap_err().code(), "backbone.not_running");
     });
 }
+
+#[test]
+fn how_far_events_are_behind_is_told() {
+    let land = Land::new(31, Listener::new());
+    land.sim.block_on(async {
+        let platform = land.build().await.unwrap();
+        assert_eq!(platform.outbox_lag().await.unwrap(), []);
+        for _ in 0..700 {
+            voice(&platform).say("a").await.unwrap();
+        }
+        platform.start().await.unwrap();
+        let lag = |name: &'static str| {
+            let platform = platform.clone();
+            async move {
+                let lags = platform.outbox_lag().await.unwrap();
+                let events = platform.handler_lag().await.unwrap().into_iter().map(|lag| lag.events).sum();
+                (lags.into_iter().find(|lag| lag.store == name).unwrap().age, events)
+            }
+        };
+        let (first, _): (_, u64) = lag("speaker").await;
+        assert!(first > Duration::ZERO);
+        // The handler follows, and the oldest event that is left is ever younger, also in the middle of it.
+        let (mut behind, mut ages) = (0, vec![first]);
+        while ages.last() != Some(&Duration::ZERO) {
+            land.sim.runtime().sleep(Duration::from_millis(1)).await;
+            let (age, events) = lag("speaker").await;
+            behind = behind.max(events);
+            ages.push(age);
+        }
+        ages.dedup();
+        assert!(behind > 0 && ages.len() > 3, "{behind} {ages:?}");
+        platform.settled().await.unwrap();
+        assert_eq!(lag("speaker").await, (Duration::ZERO, 0));
+        platform.stop().await;
+    });
+}

@@ -1,6 +1,8 @@
 //! What is counted, in the names of OpenTelemetry's semantic conventions as Prometheus writes them.
 
 mod observed;
+mod process;
+mod reading;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -72,7 +72,7 @@ pub use headers::RequestInfo;
 pub(crate) use headers::{REQUEST_ID, TRACEPARENT, bearer};
 pub use openapi::document;
 pub use problem::{Problem, status_of};
-pub use reply::{Accepted, Created, Json, NoContent, Raw, Reply, Text};
+pub use reply::{Accepted, Created, Json, NoContent, OpenMetrics, Raw, Reply, Text};
 
 /// Every endpoint of the server: the one table.
 pub fn table() -> Vec<Endpoint> {

@@ -97,6 +97,23 @@ impl Reply for Text {
     }
 }
 
+/// 200 with metrics in OpenMetrics' text format.
+pub struct OpenMetrics(pub String);
+
+impl OpenMetrics {
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+impl Reply for OpenMetrics {
+    fn describe(operation: &mut Operation) {
+        operation.reply::<String>(200, OpenMetrics::TYPE);
+    }
+
+    fn into_response(self) -> Result<Response<Bytes>> {
+        Ok(rendered(200, OpenMetrics::TYPE, self.0.into()))
+    }
+}
+
 /// A response as it is, in a format that somebody else has fixed.
 pub struct Raw(pub Response<Bytes>);
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Access, Call, Endpoint, Json, Text, document, table};
+use super::{Access, Call, Endpoint, Json, OpenMetrics, document, table};
 
 /// The endpoints of the server itself.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -55,8 +55,8 @@ async fn health(call: Call) -> Result<Json<ServerHealth>> {
     }))
 }
 
-async fn metrics(call: Call) -> Result<Text> {
-    Ok(Text(call.server.metrics.look_and_render(call.platform()).await))
+async fn metrics(call: Call) -> Result<OpenMetrics> {
+    Ok(OpenMetrics(call.server.metrics.look_and_render(call.platform()).await))
 }
 
 async fn openapi(_: Call) -> Result<Json<Value>> {

@@ -135,6 +135,10 @@ impl Runtime for Clock {
     fn compute(&self, job: Job) -> Result<()> {
         self.machine.compute(job)
     }
+
+    fn waiting(&self) -> usize {
+        self.machine.waiting()
+    }
 }
 
 /// A request as an upstream saw it.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 pub use group::{Groups, Source};
 pub use memory::MemoryLog;
 
-use crate::kernel::{BoxFuture, Error, Result, Timestamp, limits};
+use crate::kernel::{BoxFuture, Error, Histogram, Result, Timestamp, limits};
 
 /// A topic as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +186,11 @@ pub trait EventLog: Send + Sync {
         group: &'a str,
         topic: &'a str,
     ) -> BoxFuture<'a, Result<Box<dyn Subscription>>>;
+
+    /// How long it takes to make a group of records durable, when it measures that.
+    fn sync_times(&self) -> Option<&Histogram> {
+        None
+    }
 }
 
 /// The partition of a key: FNV-1a (64 bit) of its bytes modulo the number of partitions.

@@ -42,6 +42,9 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// `runtime.busy`, to be retried after a second, when [`crate::kernel::limits::HASH_QUEUE`] wait.
     fn compute(&self, job: Job) -> Result<()>;
+
+    /// Computations that wait for a thread.
+    fn waiting(&self) -> usize;
 }
 
 impl dyn Runtime {

@@ -270,6 +270,11 @@ impl Runtime for World {
         job();
         Ok(())
     }
+
+    /// None: it computes at once.
+    fn waiting(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -35,9 +35,11 @@ pub use work::Work;
 
 pub(crate) use schema::{IDEMPOTENCY, INBOX};
 
+use std::any::Any;
+
 use tokio::sync::watch;
 
-use crate::kernel::{BoxFuture, EventPosition, Position, Result};
+use crate::kernel::{BoxFuture, CALL_BOUNDS_S, EventPosition, Histogram, Position, Result, SYNC_BOUNDS_S};
 
 /// Events of an outbox: where each stands, and its envelope without store and position.
 pub type OutboxEvents = Vec<(EventPosition, Vec<u8>)>;
@@ -91,10 +93,34 @@ pub trait Store: Send + Sync {
 
     /// The position of the last durable commit; wakes whoever waits for more.
     fn committed(&self) -> watch::Receiver<Position>;
+
+    /// How long its commits take, when it measures that.
+    fn timings(&self) -> Option<&StoreTimings> {
+        None
+    }
 }
 
-/// Opens the stores of a platform, one per domain.
-pub trait Stores: Send + Sync {
+/// How long a store takes to commit.
+#[derive(Debug)]
+pub struct StoreTimings {
+    /// What it stands on: `db.system.name` of OpenTelemetry's conventions.
+    pub system: &'static str,
+    /// A whole group of batches: checked, written, synced.
+    pub commit: Histogram,
+    /// The end of it, which makes the group durable.
+    pub sync: Histogram,
+}
+
+impl StoreTimings {
+    /// Nothing yet.
+    pub fn new(system: &'static str) -> StoreTimings {
+        StoreTimings { system, commit: Histogram::new(CALL_BOUNDS_S), sync: Histogram::new(SYNC_BOUNDS_S) }
+    }
+}
+
+/// Opens the stores of a platform, one per domain. (`Any`: so that whoever knows the engine can ask it for
+/// what only it can do.)
+pub trait Stores: Any + Send + Sync {
     /// Opens or creates the store of a schema. New and changed indexes are backfilled before it
     /// returns.
     ///
