@@ -8,6 +8,7 @@ use platform_core::kernel::Result;
 use platform_core::ports::Backends;
 use platform_core::ports::cache::LocalCache;
 use platform_core::ports::channel::Channel;
+use platform_core::ports::disclosure::Disclosures;
 use platform_core::ports::keys::EnvelopeKeys;
 use platform_core::ports::limiter::LocalLimiter;
 use platform_core::ports::runtime::Runtime;
@@ -75,6 +76,7 @@ pub async fn open_backends_on(
         signals: Arc::new(LocalSignals::default()),
         keys: Arc::new(keys),
         channels,
+        disclosures: Disclosures::default(),
         runtime,
     })
 }

@@ -17,9 +17,10 @@ use platform_core::Platform;
 use platform_core::audit::{EventsQuery, Outcome, verify};
 use platform_core::auth::{LoginRequest, RegisterRequest};
 use platform_core::gateway::Route;
-use platform_core::kernel::{Context, Error, Event, PageRequest};
+use platform_core::kernel::{Actor, Context, Error, Event, PageRequest};
 use platform_core::ports::MemoryBackends;
 use platform_core::ports::runtime::SimRuntime;
+use platform_core::users::ProfileSearch;
 use serde_json::{Value, json};
 
 /// Requests that are not allowed, in each round: they are written beside the events.
@@ -32,6 +33,7 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
 
 async fn something_in_every_domain(platform: &Platform, number: u64) {
     let system = Context::system();
+    let service = Context::service("support");
     let refusal = Error::forbidden("auth.forbidden", "no");
     (0..DENIED).for_each(|_| platform.audit().record_denied(&system, "GET /v1/roles", "/v1/roles", &refusal));
     let email = format!("ada{number}@example.com");
@@ -39,6 +41,14 @@ async fn something_in_every_domain(platform: &Platform, number: u64) {
     let user = platform.auth().register(&system, &register).await.unwrap().user_id;
     let login: LoginRequest = read(json!({"email": email, "password": "correct horse battery"}));
     platform.auth().login(&system, &login).await.unwrap();
+    platform.users().get(&system, user).await.unwrap();
+    platform.users().get(&service, user).await.unwrap();
+    platform.users().search(&service, &ProfileSearch::default(), &PageRequest::default()).await.unwrap();
+    platform.notifications().preferences(&service, user).await.unwrap();
+    let list = platform.notifications().list(&service, Some(user), PageRequest::default()).await.unwrap();
+    for view in list.items {
+        platform.notifications().get(&service, view.id).await.unwrap();
+    }
     platform.users().grant(&system, user, &"admin".parse().unwrap()).await.unwrap();
     let open = read(json!({"asset": "EUR", "owner": user}));
     let from = platform.transactions().open_account(&system, &open).await.unwrap().id;
@@ -113,6 +123,17 @@ async fn check(platform: &Platform, rounds: u64) {
     let denied = audit.events(&system, &query, &page).await.unwrap().items;
     assert!(denied.iter().all(|entry| entry.what.outcome == Outcome::Denied));
     assert_eq!(denied.iter().map(|entry| entry.what.count.unwrap_or(1)).sum::<u64>(), rounds * DENIED);
+    for (action, times) in [
+        ("users.profile_read", rounds),
+        ("users.profiles_searched", rounds),
+        ("notifications.preferences_read", rounds),
+        ("notifications.deliveries_listed", rounds),
+    ] {
+        let query = EventsQuery { action: Some(action.to_owned()), ..EventsQuery::default() };
+        let shown = audit.events(&system, &query, &page).await.unwrap().items;
+        assert_eq!(shown.len() as u64, times, "{action}");
+        assert!(shown.iter().all(|entry| entry.what.actor == Actor::Service("support".into())));
+    }
     let report = verify(&*audit.database().store, None).await.unwrap();
     assert!(report.holds(), "{report:?}");
     assert_eq!(report.signed, report.entries);

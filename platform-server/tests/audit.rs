@@ -115,6 +115,41 @@ fn who_may_not_read_the_log_is_written_into_it() {
 }
 
 #[test]
+fn whose_data_somebody_was_shown_is_written_into_it() {
+    let running = Running::start(Limits::default());
+    let mut root_client = administrator(&running);
+    let registration = json!({"email": "ada@example.org", "password": PASSWORD});
+    let id = running.client().send("POST", "/v1/auth/register", Some(&registration)).unwrap().json();
+    let ada = id["user_id"].as_str().unwrap();
+    let login = running.client().send("POST", "/v1/auth/login", Some(&registration)).unwrap().json();
+    let mut own = running.client().with_token(login["access_token"].as_str().unwrap());
+    for path in
+        ["/v1/users/me".to_owned(), format!("/v1/users/{ada}"), format!("/v1/users/{ada}/preferences")]
+    {
+        get(&mut own, &path);
+    }
+    get(&mut root_client, &format!("/v1/users/{ada}"));
+    get(&mut root_client, "/v1/users?email_prefix=ada");
+    get(&mut root_client, &format!("/v1/users/{ada}/preferences"));
+    get(&mut root_client, &format!("/v1/notifications?user_id={ada}"));
+    let me = get(&mut root_client, "/v1/users/me").json()["id"].as_str().unwrap().to_owned();
+    for (action, subject) in [
+        ("users.profile_read", ada),
+        ("users.profiles_searched", "users"),
+        ("notifications.preferences_read", ada),
+        ("notifications.deliveries_listed", ada),
+    ] {
+        let shown = entry(&mut root_client, &format!("action={action}&subject={subject}"));
+        assert_eq!((&shown["actor"], &shown["outcome"]), (&json!(format!("user:{me}")), &json!("success")));
+        if action != "notifications.deliveries_listed" {
+            assert_eq!(shown["data"]["people"], json!([ada]));
+        }
+        let all = get(&mut root_client, &format!("/v1/audit/events?action={action}")).json();
+        assert_eq!(all["items"].as_array().unwrap().len(), 1, "nobody else read it: {all}");
+    }
+}
+
+#[test]
 fn wrong_questions_get_a_stable_code() {
     let running = Running::start(Limits::default());
     let mut root_client = administrator(&running);

@@ -1,18 +1,19 @@
-//! Opening a log, denied requests, signing, and the change of the origin.
+//! Opening a log, what is no event (denials, disclosures), signing, and the change of the origin.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::denials::Denial;
 use super::error;
 use super::model::{Occurrence, Outcome};
+use super::notices::{Matter, Notice};
 use super::tables::{Head, Origin, Signed};
 use super::tlog::{Checkpoint, SigningKey, VerifierKey};
 use super::{Audit, MANAGE};
 use crate::kernel::merkle::Frontier;
 use crate::kernel::{Actor, Context, Error, RawId, Result, limits};
+use crate::ports::disclosure::{Disclosure, Witness};
 use crate::ports::store::{Work, command};
 
 /// The key of the present origin, opened.
@@ -104,43 +105,47 @@ impl Audit {
     /// user, a service, else an address), and above what can wait, denials become counted entries.
     ///
     /// `action` is what was attempted (method and route), `subject` what it was attempted on, without
-    /// anything personal. The client's address is sealed.
+    /// anything personal. The client's address is sealed. See the module about what a crash may lose.
     pub fn record_denied(&self, context: &Context, action: &str, subject: &str, denial: &Error) {
-        self.denials.lock().record(Denial {
+        self.take_notice(context, action, subject, Matter::Denied(denial.code()));
+    }
+
+    fn take_notice(&self, context: &Context, action: &str, subject: &str, matter: Matter) {
+        self.notices.lock().record(Notice {
             time: self.db.runtime.now(),
             actor: context.principal.actor.clone(),
             client: context.client.address,
             action: shortened(action),
             subject: shortened(subject),
-            code: denial.code(),
+            matter,
             correlation_id: context.correlation_id.clone(),
             count: 1,
         });
         self.wake.wake();
     }
 
-    /// Writes the denials that are complete, or all at the end; what cannot be written waits on.
-    pub(super) async fn write_denials(&self, all: bool) -> Result<()> {
-        let denials = match all {
-            true => self.denials.lock().take_all(),
-            false => self.denials.lock().take(self.db.runtime.now()),
+    /// Writes the notices that are complete, or all at the end; what cannot be written waits on.
+    pub(super) async fn write_notices(&self, all: bool) -> Result<()> {
+        let notices = match all {
+            true => self.notices.lock().take_all(),
+            false => self.notices.lock().take(self.db.runtime.now()),
         };
-        if denials.is_empty() {
+        if notices.is_empty() {
             return Ok(());
         }
-        let written = self.append_denials(&denials).await;
+        let written = self.append_notices(&notices).await;
         if written.is_err() {
-            self.denials.lock().put_back(denials);
+            self.notices.lock().put_back(notices);
         }
         written
     }
 
-    async fn append_denials(&self, denials: &[Denial]) -> Result<()> {
-        let mut occurrences = Vec::with_capacity(denials.len());
-        for denial in denials {
-            occurrences.push(self.denied(denial).await?);
+    async fn append_notices(&self, notices: &[Notice]) -> Result<()> {
+        let mut occurrences = Vec::with_capacity(notices.len());
+        for notice in notices {
+            occurrences.push(self.occurrence(notice).await?);
         }
-        command(&self.db, &Context::system(), "audit.record_denied", &(), async |mut work| {
+        command(&self.db, &Context::system(), "audit.record_notices", &(), async |mut work| {
             self.appender.append(&mut work, occurrences.clone()).await?;
             work.reply(())
         })
@@ -148,32 +153,35 @@ impl Audit {
         .map(|_| ())
     }
 
-    async fn denied(&self, denial: &Denial) -> Result<Occurrence> {
-        let mut data = json!({"code": denial.code});
-        if let (Some(client), Value::Object(data)) = (self.sealed_client(denial).await?, &mut data) {
+    async fn occurrence(&self, notice: &Notice) -> Result<Occurrence> {
+        let (outcome, mut data) = match &notice.matter {
+            Matter::Denied(code) => (Outcome::Denied, json!({"code": code})),
+            Matter::Shown(people, shown) => (Outcome::Success, json!({"people": people, "shown": shown})),
+        };
+        if let (Some(client), Value::Object(data)) = (self.sealed_client(notice).await?, &mut data) {
             data.insert("client".to_owned(), client);
         }
         Ok(Occurrence {
             id: self.db.new_id(),
-            time: denial.time,
-            action: denial.action.clone(),
-            actor: denial.actor.clone(),
-            subject: denial.subject.clone(),
-            outcome: Outcome::Denied,
-            correlation_id: denial.correlation_id.clone(),
+            time: notice.time,
+            action: notice.action.clone(),
+            actor: notice.actor.clone(),
+            subject: notice.subject.clone(),
+            outcome,
+            correlation_id: notice.correlation_id.clone(),
             causation_id: None,
             source: None,
-            count: (denial.count > 1).then_some(denial.count),
+            count: (notice.count > 1).then_some(notice.count),
             data,
         })
     }
 
     /// The address under the user's key; of strangers, under a key for all strangers of that month.
-    async fn sealed_client(&self, denial: &Denial) -> Result<Option<Value>> {
-        let Some(address) = denial.client else { return Ok(None) };
-        let person = match &denial.actor {
+    async fn sealed_client(&self, notice: &Notice) -> Result<Option<Value>> {
+        let Some(address) = notice.client else { return Ok(None) };
+        let person = match &notice.actor {
             Actor::User(user) => user.to_string(),
-            _ => format!("strangers:{}", denial.time.to_string().get(..7).unwrap_or_default()),
+            _ => format!("strangers:{}", notice.time.to_string().get(..7).unwrap_or_default()),
         };
         match self.db.keys.seal_for(&person, "audit/client", address.to_string().as_bytes()).await {
             Ok(sealed) => Ok(serde_json::to_value(sealed).ok()),
@@ -227,6 +235,14 @@ impl Audit {
         }
         *self.signer.lock() = Some((origin, Arc::clone(&key)));
         Ok(key)
+    }
+}
+
+impl Witness for Audit {
+    /// As [`Audit::record_denied`]: bounded, and merged when one client reads much.
+    fn disclosed(&self, context: &Context, disclosure: Disclosure) {
+        let Disclosure { action, subject, people, shown } = disclosure;
+        self.take_notice(context, action, &subject, Matter::Shown(people, shown));
     }
 }
 

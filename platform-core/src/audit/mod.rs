@@ -1,20 +1,24 @@
-//! The audit trail: every event and every denied request as an entry of a Merkle log that others can
-//! verify.
+//! The audit trail: every event, every denied request and every reading of another's personal data as an
+//! entry of a Merkle log that others can verify.
 //!
 //! - Entries are canonical JSON; their hashes form the tree of RFC 6962; heads are signed as C2SP
 //!   checkpoints. What [`export()`] writes is a log of C2SP tlog-tiles, and can be checked with tools that
 //!   are not ours; [`verify()`] is our own check, and names the first bad entry.
 //! - An append is one commit: entries, tiles, the head of the tree, and the marks of the events that it
 //!   came from. Checkpoints are signed after that commit, never before.
+//! - Denied requests and disclosures are no events: they wait in memory, bounded, and are committed at most
+//!   1.5 seconds later; above ten a second of one client as counted entries. A clean stop writes them all.
+//!   A process that is killed loses those of its last 1.5 seconds, and while the store cannot be written
+//!   those that wait; nothing else loses any. Events are never lost: they are committed with their state.
 
 mod append;
 mod canonical;
 mod commands;
-mod denials;
 mod error;
 mod export;
 mod locate;
 mod model;
+mod notices;
 mod proofs;
 mod queries;
 mod reader;
@@ -30,7 +34,7 @@ mod tests;
 use std::sync::Arc;
 
 use append::Appender;
-use denials::DenialBuffer;
+use notices::Notices;
 use parking_lot::Mutex;
 
 pub use export::{Sink, export};
@@ -69,7 +73,7 @@ pub struct Audit {
     db: Database,
     config: AuditConfig,
     appender: Appender,
-    denials: Arc<Mutex<DenialBuffer>>,
+    notices: Arc<Mutex<Notices>>,
     wake: Wake,
     signer: Arc<Mutex<Option<commands::Signer>>>,
 }
@@ -82,7 +86,9 @@ impl Audit {
     /// As [`crate::ports::store::Stores::open`]; those of the keys; `audit.invalid_key` for a name that no
     /// key can have.
     pub async fn open(backends: &Backends, config: AuditConfig) -> Result<Audit> {
-        Audit::over(Database::open(backends, &schema()).await?, config).await
+        let audit = Audit::over(Database::open(backends, &schema()).await?, config).await?;
+        backends.disclosures.attach(Arc::new(audit.clone()));
+        Ok(audit)
     }
 
     /// The same over a store that is open.
@@ -94,7 +100,7 @@ impl Audit {
             db,
             config,
             appender: Appender::default(),
-            denials: Arc::default(),
+            notices: Arc::default(),
             wake: Wake::default(),
             signer: Arc::default(),
         };

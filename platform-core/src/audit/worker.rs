@@ -1,11 +1,10 @@
-//! What runs beside the requests: the appender of events, the writing of denials, the signing.
+//! What runs beside the requests: the appender of events, the writing of notices, the signing.
 
 use std::time::Duration;
 
 use futures_util::future::select;
 
 use super::Audit;
-use super::denials::WINDOW;
 use super::model::Occurrence;
 use crate::backbone::{Handler, Order, Parts, Shutdown, Task, Topics};
 use crate::kernel::{BoxFuture, Event, Result};
@@ -15,7 +14,7 @@ use crate::ports::store::Work;
 /// Between two checkpoints, so that a busy log is signed a few times a second and not per commit. Well
 /// below the second that an entry may wait for its checkpoint.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(200);
-/// Without a commit, a denial or a count that waits for the end of its window.
+/// Without a commit, a notice or a count that waits for the end of its window.
 const IDLE: Duration = Duration::from_secs(60);
 /// After an error, before the next attempt.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
@@ -66,7 +65,7 @@ impl Audit {
         Parts::none().handler(EventAppender(self.clone())).task(signer)
     }
 
-    /// Writes denials and signs checkpoints until it is time to end; then once more, so that nothing
+    /// Writes notices and signs checkpoints until it is time to end; then once more, so that nothing
     /// stays unsaid.
     async fn run(&self, shutdown: &Shutdown) {
         let mut committed = self.db.store.committed();
@@ -79,24 +78,24 @@ impl Audit {
                 }
             };
             shutdown.sleep(&*self.db.runtime, pause).await;
-            let idle = if self.denials.lock().is_empty() { IDLE } else { WINDOW };
-            let denied = std::pin::pin!(self.wake.woken());
+            let idle = self.notices.lock().due_in(self.db.runtime.now()).unwrap_or(IDLE);
+            let noticed = std::pin::pin!(self.wake.woken());
             let appended = std::pin::pin!(committed.changed());
-            shutdown.unless_asked(select(select(denied, appended), self.db.runtime.sleep(idle))).await;
+            shutdown.unless_asked(select(select(noticed, appended), self.db.runtime.sleep(idle))).await;
         }
         if let Err(error) = self.write_and_sign(true).await {
-            tracing::error!(%error, "the last denials could not be written to the audit log");
+            tracing::error!(%error, "the last denials and disclosures could not be written to the audit log");
         }
     }
 
-    /// Writes the denials that are complete, or all at the end, and signs what is committed.
+    /// Writes the notices that are complete, or all at the end, and signs what is committed.
     async fn write_and_sign(&self, all: bool) -> Result<()> {
-        self.write_denials(all).await?;
+        self.write_notices(all).await?;
         self.sign().await.map(|_| ())
     }
 
-    /// Writes all denials that were recorded, and signs everything: after it, what was denied before can
-    /// be found.
+    /// Writes all denials and disclosures that were recorded, and signs everything: after it, what was
+    /// denied or shown before can be found.
     ///
     /// # Errors
     /// Those of the store and of the keys.

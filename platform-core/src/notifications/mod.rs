@@ -34,6 +34,7 @@ pub use templates::{Locale, Parts, Rendered, TemplateName, TemplateSpec};
 use crate::backbone::Task;
 use crate::kernel::{Context, NotificationId, Page, PageRequest, Permission, Position, Result, UserId};
 use crate::ports::channel::Channel;
+use crate::ports::disclosure::Disclosures;
 use crate::ports::store::{Schema, Stored};
 use crate::ports::{Backends, Database};
 use crate::users::Users;
@@ -54,6 +55,7 @@ struct Inner {
     channels: BTreeMap<String, Arc<dyn Channel>>,
     users: Users,
     attempts: attempts::Attempts,
+    disclosures: Disclosures,
 }
 
 impl Notifications {
@@ -78,6 +80,7 @@ impl Notifications {
             channels,
             users: users.clone(),
             attempts: attempts::Attempts::default(),
+            disclosures: backends.disclosures.clone(),
         })))
     }
 
@@ -130,9 +133,14 @@ impl Notifications {
         }
         let view = self.0.notification(id).await?;
         match allowed {
-            Err(_) if view.user_id != context.user().ok() => Err(error::not_found()),
-            _ => Ok(view),
+            Err(_) if view.user_id != context.user().ok() => return Err(error::not_found()),
+            _ => {}
         }
+        match view.user_id {
+            Some(user) => self.0.disclosures.of(context, "notifications.delivery_read", user),
+            None => self.0.disclosures.among(context, "notifications.delivery_read", id.to_string(), 1, []),
+        }
+        Ok(view)
     }
 
     /// Notifications, the newest first: of a user, or of all. Users may list their own.
@@ -149,7 +157,14 @@ impl Notifications {
             Some(user) => context.require_self_or(user, &READ)?,
             None => context.require(&READ)?,
         }
-        self.0.notifications(user, &page).await
+        let found = self.0.notifications(user, &page).await?;
+        if user.is_none() || user != context.user().ok() {
+            let subject = user.map_or_else(|| "notifications".to_owned(), |user| user.to_string());
+            let people = found.items.iter().filter_map(|view| view.user_id);
+            let shown = found.items.len() as u64;
+            self.0.disclosures.among(context, "notifications.deliveries_listed", subject, shown, people);
+        }
+        Ok(found)
     }
 
     /// Writes a new revision of a template. With `expected` only if the present revision is that one.
@@ -233,7 +248,9 @@ impl Notifications {
     /// As [`Context::require_self_or`].
     pub async fn preferences(&self, context: &Context, user: UserId) -> Result<Stored<PreferencesView>> {
         context.require_self_or(user, &READ)?;
-        self.0.preferences(user).await
+        let preferences = self.0.preferences(user).await?;
+        self.0.disclosures.of(context, "notifications.preferences_read", user);
+        Ok(preferences)
     }
 
     /// Replaces what a user wants to receive. With `expected` only if the version is that one. Users write their

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::kernel::{Error, Page, Position, RawId, Result};
 use crate::ports::cache::Cache;
 use crate::ports::channel::Channel;
+use crate::ports::disclosure::Disclosures;
 use crate::ports::keys::Keys;
 use crate::ports::limiter::Limiter;
 use crate::ports::log::EventLog;
@@ -29,6 +30,8 @@ pub struct Backends {
     pub keys: Arc<dyn Keys>,
     /// Outgoing messages, one channel per kind.
     pub channels: Vec<Arc<dyn Channel>>,
+    /// Who was shown whose personal data.
+    pub disclosures: Disclosures,
     /// Clock, randomness, tasks.
     pub runtime: Arc<dyn Runtime>,
 }

@@ -6,6 +6,7 @@ use crate::kernel::Result;
 use crate::ports::Backends;
 use crate::ports::cache::LocalCache;
 use crate::ports::channel::MemoryChannel;
+use crate::ports::disclosure::Disclosures;
 use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
 use crate::ports::limiter::LocalLimiter;
 use crate::ports::log::MemoryLog;
@@ -64,6 +65,7 @@ impl MemoryBackends {
             signals: Arc::new(LocalSignals::default()),
             keys: Arc::new(keys),
             channels: vec![Arc::clone(&self.channel) as _],
+            disclosures: Disclosures::default(),
             runtime: Arc::clone(&self.runtime),
         })
     }

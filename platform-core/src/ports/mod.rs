@@ -7,12 +7,14 @@
 //! - [`signals`]: small broadcast messages to all nodes.
 //! - [`keys`]: sealing of secrets and of personal data.
 //! - [`channel`]: outgoing messages.
+//! - [`disclosure`]: who was shown whose personal data.
 //! - [`runtime`]: clock, randomness, tasks.
 //!
 //! [`Backends`] bundles one of each: what an adapter crate hands to `Platform::builder`.
 
 pub mod cache;
 pub mod channel;
+pub mod disclosure;
 pub mod keys;
 pub mod limiter;
 pub mod log;

@@ -4,6 +4,7 @@
 //!   and read without a lock. What a user may do is answered from memory, and a change is effective
 //!   before it is answered.
 //! - Nobody gives, takes or governs more than they hold themselves; the last administrator stays one.
+//! - Whoever reads another's profile, or searches, is told to the audit trail.
 //! - Erasing a person deletes the profile and destroys the person's key.
 
 mod access;
@@ -30,6 +31,7 @@ pub use role::{RoleDefinition, RoleName, RoleSnapshot, covers};
 use std::sync::Arc;
 
 use crate::kernel::{Permission, Result};
+use crate::ports::disclosure::Disclosures;
 use crate::ports::signals::Signals;
 use crate::ports::store::Schema;
 use crate::ports::{Backends, Database};
@@ -51,6 +53,7 @@ pub struct Users {
     db: Database,
     access: Arc<AccessMemory>,
     signals: Arc<dyn Signals>,
+    disclosures: Disclosures,
 }
 
 impl Users {
@@ -64,13 +67,15 @@ impl Users {
     /// # Errors
     /// As [`crate::ports::store::Stores::open`].
     pub async fn open(backends: &Backends) -> Result<Users> {
-        Users::over(Database::open(backends, &Users::schema()).await?, Arc::clone(&backends.signals)).await
+        let db = Database::open(backends, &Users::schema()).await?;
+        let users = Users::over(db, Arc::clone(&backends.signals)).await?;
+        Ok(Users { disclosures: backends.disclosures.clone(), ..users })
     }
 
-    /// Over a store that is open.
+    /// Over a store that is open; nobody is told of what it shows.
     pub(crate) async fn over(db: Database, signals: Arc<dyn Signals>) -> Result<Users> {
         let access = Arc::new(AccessMemory::load(&db, Arc::clone(&signals)).await?);
-        Ok(Users { db, access, signals })
+        Ok(Users { db, access, signals, disclosures: Disclosures::default() })
     }
 
     /// The store.

@@ -63,7 +63,10 @@ impl Users {
     /// `users.not_found`, `auth.forbidden`.
     pub async fn get(&self, ctx: &Context, user: UserId) -> Result<Stored<Profile>> {
         ctx.require_self_or(user, &USERS_READ)?;
-        self.db.get::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))
+        let profile =
+            self.db.get::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
+        self.disclosures.of(ctx, "users.profile_read", user);
+        Ok(profile)
     }
 
     /// Profiles (permission `users:read`): by address when its prefix is given, else by name when its
@@ -111,6 +114,9 @@ impl Users {
                 break;
             }
         }
+        let people = found.items.iter().map(|profile| profile.id);
+        let shown = found.items.len() as u64;
+        self.disclosures.among(ctx, "users.profiles_searched", "users".to_owned(), shown, people);
         Ok(found)
     }
 
