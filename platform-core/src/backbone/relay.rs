@@ -18,6 +18,9 @@ use crate::ports::store::Store;
 
 /// Events that are appended at once: one fsync of the log for all of them.
 const AT_ONCE: usize = 256;
+/// Between two appends: the first event of a quiet store goes at once, those of a busy one together. So
+/// the fsyncs of the log and of the handlers do not stand in the way of each commit of the store.
+const GATHER: Duration = Duration::from_millis(5);
 /// The outbox is trimmed after so many events, and when the store has been quiet for a while: a trim
 /// is a write of the store.
 const TRIM_AFTER: usize = 4_096;
@@ -85,6 +88,9 @@ impl Relay {
                 continue;
             }
             self.relayed.send_replace(upto);
+            if moved > 0 {
+                shutdown.sleep(&*self.backends.runtime, GATHER).await;
+            }
             self.wait(&mut place, &mut committed, shutdown).await?;
         }
         self.trim(&mut place).await.map(|_| ())
