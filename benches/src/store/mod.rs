@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails ends the measurement")]
 
+mod fjall;
 mod ours;
 mod sqlite;
 
@@ -21,6 +22,12 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { name: "store_sqlite_group_256", what: "the same, groups of 256", run: || sqlite::groups(256) },
     Row { name: "store_sqlite_alone_p50", what: "one writer alone on SQLite, median", run: sqlite::alone },
+    Row {
+        name: "store_fjall_group_64",
+        what: "commits of a document, a unique entry and an event on fjall, groups of 64",
+        run: || fjall::groups(64),
+    },
+    Row { name: "store_fjall_group_256", what: "the same, groups of 256", run: || fjall::groups(256) },
 ];
 
 /// Commits of one round.
