@@ -14,8 +14,11 @@ use super::connection;
 
 /// Pages (of 4 KiB) that are moved at once by the thread.
 const STEP: u32 = 1_000;
-/// Pages of the log from which on the writer moves the rest, so that the log begins anew.
+/// Pages of the log from which on the writer moves the rest, so that the log begins anew: when the rest
+/// is little beside the log.
 const ENOUGH: u32 = 4_000;
+/// How little: this part of the log.
+const REST: u32 = 8;
 /// Pages of the log at which the writer waits for the thread: the log does not grow without bound.
 const TOO_MANY: u32 = 32_000;
 
@@ -65,7 +68,7 @@ impl Checkpoints {
         if busy || left < STEP && pages < ENOUGH {
             return Ok(());
         }
-        if pages >= ENOUGH && self.moved > 0 && left < 2 * STEP {
+        if pages >= ENOUGH && left <= pages / REST {
             self.moved = told(checkpoint(writer))?.unwrap_or(self.moved);
             return Ok(());
         }
