@@ -6,7 +6,7 @@ use crate::kernel::{AccountId, Asset, Timestamp, UserId};
 use crate::ports::store::{Collection, Document, Entry, Index, Schema};
 
 use super::ledger::storage::{
-    ACCOUNT_BLOCKS, ACCOUNT_RUNS, Checkpoint, FRAMES, Head, ID_FILTERS, ID_RUNS, OPEN_PENDING,
+    ACCOUNT_BLOCKS, ACCOUNT_RUNS, Checkpoint, FRAMES, Head, ID_FILTERS, ID_RUNS, OPEN_PENDING, PIECES,
 };
 
 /// Accounts by their owner.
@@ -23,6 +23,7 @@ pub(super) fn schema() -> Schema {
             Head::COLLECTION,
             Checkpoint::COLLECTION,
             FRAMES,
+            PIECES,
             ACCOUNT_BLOCKS,
             OPEN_PENDING,
             ID_RUNS,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::kernel::{Result, Timestamp, limits, merkle};
 use crate::ports::store::{Collection, Doc, DocKey, Document, Expect, IndexRange, Store};
 
+use super::blocks;
 use super::checkpoint::{Checkpointer, accounts_from, pending_from, sweep};
 use super::filter::Filter;
 use super::frame::{Frame, Kind};
@@ -13,7 +14,7 @@ use super::rows::{self, Run};
 use super::state::State;
 use super::storage::{
     ACCOUNT_RUNS, BLOCK_FRAMES, Checkpoint, FENCES, Head, ID_FILTERS, ID_RUNS, MAIN, OPEN_PENDING, RunEntry,
-    account_block, damaged, decode_frames, frame_block, part,
+    account_block, damaged, decode_frames, part,
 };
 use super::tail::Tail;
 use super::view::{RunPair, Seen};
@@ -167,14 +168,12 @@ async fn replay(
     let mut tail = Tail::new(from);
     let mut partial = Vec::new();
     let mut open: BTreeMap<u64, _> = state.open().map(|pending| (pending.number, pending.id)).collect();
-    let blocks: Vec<DocKey> = (from / BLOCK_FRAMES..to.div_ceil(BLOCK_FRAMES))
-        .map(|block| frame_block(block * BLOCK_FRAMES))
-        .collect();
+    let numbers: Vec<u64> = (from / BLOCK_FRAMES..to.div_ceil(BLOCK_FRAMES)).collect();
     let mut number = from / BLOCK_FRAMES * BLOCK_FRAMES;
-    for keys in blocks.chunks(READ_DOCS) {
-        for doc in all(store, keys).await? {
+    for numbers in numbers.chunks(READ_DOCS) {
+        for block in blocks::read(store, numbers, to).await? {
             partial.clear();
-            for frame in decode_frames(doc.body.as_bytes())? {
+            for frame in decode_frames(&block.ok_or_else(|| damaged("frame block"))?)? {
                 if number >= to {
                     break;
                 }

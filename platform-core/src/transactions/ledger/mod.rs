@@ -3,10 +3,11 @@
 //! In reading order:
 //! - what is recorded: [`frame`], [`rejection`];
 //! - how it is decided, purely: [`state`], [`draft`], [`page`], [`seal`];
-//! - where it is kept: [`storage`], [`tail`] and [`view`] (memory), [`rows`] and [`filter`] (runs);
+//! - where it is kept: [`storage`], [`blocks`], [`tail`] and [`view`] (memory), [`rows`] and [`filter`] (runs);
 //! - who does it: [`sequencer`] (the one writer) and its [`request`]s, [`checkpoint`] (its worker), [`load`],
 //!   [`reader`].
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod draft;
 pub mod filter;

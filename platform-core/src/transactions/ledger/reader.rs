@@ -6,17 +6,16 @@ use std::sync::Arc;
 use crate::kernel::{RawId, Result, Timestamp, TransferId};
 use crate::ports::store::{Doc, DocKey, Store};
 
+use super::blocks;
 use super::filter::hash;
 use super::frame::{Balances, Frame};
 use super::page::Known;
 use super::rows;
 use super::state::Recorded;
-use super::storage::{
-    ACCOUNT_RUNS, BLOCK_FRAMES, ID_RUNS, damaged, decode_frames, frame_block, frame_of_block, part,
-};
+use super::storage::{ACCOUNT_RUNS, BLOCK_FRAMES, ID_RUNS, damaged, decode_frames, frame_of_block, part};
 use super::view::{ACCOUNT_ROW, ID_ROW, RunPair, View};
 
-/// Blocks of one read from the store: about 2 MiB.
+/// Blocks of ids of one read from the store: about 1.5 MiB.
 const READ_BLOCKS: usize = 64;
 
 /// Reads the ledger.
@@ -88,27 +87,27 @@ impl Reader {
     /// `store.unavailable`, `ledger.damaged`.
     pub async fn frames(&self, numbers: impl IntoIterator<Item = u64>) -> Result<BTreeMap<u64, Frame>> {
         let mut frames = BTreeMap::new();
-        let mut stored: BTreeMap<DocKey, BTreeSet<u64>> = BTreeMap::new();
-        {
+        let mut stored: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let next = {
             let seen = self.view.read();
             for number in numbers {
                 match seen.tail.get(number) {
                     Some(recorded) => drop(frames.insert(number, recorded.frame)),
                     None if number < seen.tail.next() => {
-                        stored.entry(frame_block(number)).or_default().insert(number);
+                        stored.entry(number / BLOCK_FRAMES).or_default().insert(number);
                     }
                     None => {}
                 }
             }
-        }
-        let keys: Vec<DocKey> = stored.keys().cloned().collect();
-        for keys in keys.chunks(READ_BLOCKS) {
-            for (key, doc) in keys.iter().zip(self.store.get(keys).await?) {
-                let doc = doc.ok_or_else(|| damaged("frame block"))?;
-                for number in stored.get(key).into_iter().flatten() {
-                    if let Some(frame) = frame_of_block(doc.body.as_bytes(), *number)? {
-                        frames.insert(*number, frame);
-                    }
+            seen.head.next
+        };
+        let wanted: Vec<u64> = stored.keys().copied().collect();
+        let read = blocks::read(self.store.as_ref(), &wanted, next).await?;
+        for (numbers, block) in stored.values().zip(read) {
+            let block = block.ok_or_else(|| damaged("frame block"))?;
+            for number in numbers {
+                if let Some(frame) = frame_of_block(&block, *number)? {
+                    frames.insert(*number, frame);
                 }
             }
         }
@@ -252,8 +251,9 @@ impl Reader {
     }
 
     async fn block(&self, block: u64) -> Result<Vec<Frame>> {
-        let doc = self.one(frame_block(block * BLOCK_FRAMES)).await?.ok_or_else(|| damaged("frame block"))?;
-        decode_frames(doc.body.as_bytes())
+        let next = self.view.read().head.next;
+        let read = blocks::read(self.store.as_ref(), &[block], next).await?.pop().flatten();
+        decode_frames(&read.ok_or_else(|| damaged("frame block"))?)
     }
 
     async fn one(&self, key: DocKey) -> Result<Option<Doc>> {

@@ -3,9 +3,10 @@
 use crate::kernel::merkle::{self, MerkleHash};
 use crate::ports::store::Write;
 
+use super::blocks;
 use super::draft::Draft;
 use super::frame::{FRAME_BYTES, Frame};
-use super::storage::{BLOCK_FRAMES, Head, frame_block, put};
+use super::storage::Head;
 
 /// A page that is ready to be committed.
 #[derive(Debug)]
@@ -29,11 +30,7 @@ pub fn seal(draft: &mut Draft, partial: &[Frame], before: &Head) -> Option<Seale
     let own = bytes.get(partial.len() * FRAME_BYTES..)?;
     let root = merkle::root(own.as_chunks::<FRAME_BYTES>().0.iter().map(|frame| merkle::leaf_hash(frame)));
     let head = Head { page: before.page + 1, next, time, hash: chain(&before.hash, &root, first, next) };
-    let writes = bytes
-        .chunks(BLOCK_FRAMES as usize * FRAME_BYTES)
-        .zip((first - partial.len() as u64..).step_by(BLOCK_FRAMES as usize))
-        .map(|(block, number)| put(frame_block(number), block.to_vec()))
-        .collect();
+    let writes = blocks::writes_of(first, &bytes);
     Some(SealedPage { writes, root, head })
 }
 
@@ -58,27 +55,19 @@ mod tests {
         let frame = |n: u64| Frame::blank(Kind::Transfer, RawId([n as u8; 16]), Timestamp::from_micros(n));
         let partial: Vec<_> = (0..200).map(frame).collect();
         let mut draft = Draft::new(200);
-        for number in 200..600 {
+        for number in 200..300 {
             draft.push(frame(number), None);
         }
         let before = Head { page: 3, next: 200, time: Timestamp::EPOCH, hash: merkle::empty_root() };
         let page = seal(&mut draft, &partial, &before).unwrap();
-        assert_eq!((page.head.page, page.head.next, page.head.time), (4, 600, Timestamp::from_micros(599)));
-        let blocks: Vec<_> = page
-            .writes
-            .iter()
-            .map(|write| match write {
-                Write::Put { key, body, .. } => (key.clone(), decode_frames(body.as_bytes()).unwrap()),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(
-            blocks.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(),
-            [0, 256, 512].map(frame_block)
-        );
-        let all: Vec<_> = blocks.into_iter().flat_map(|(_, frames)| frames).collect();
-        assert_eq!(all.len(), 600);
+        assert_eq!((page.head.page, page.head.next, page.head.time), (4, 300, Timestamp::from_micros(299)));
+        let put = page.writes.iter().filter_map(|write| match write {
+            Write::Put { body, .. } => Some(decode_frames(body.as_bytes()).unwrap()),
+            _ => None,
+        });
+        let all: Vec<_> = put.flatten().collect();
+        assert_eq!(all.len(), 300);
         assert_eq!(all[..200], partial);
-        assert!(all.iter().zip(0..).all(|(frame, n)| frame.page_end == (n == 599)));
+        assert!(all.iter().zip(0..).all(|(frame, n)| frame.page_end == (n == 299)));
     }
 }

@@ -11,8 +11,13 @@ use super::frame::{FRAME_BYTES, Frame};
 /// Frames of a block: 32 KiB.
 pub const BLOCK_FRAMES: u64 = 256;
 
+/// Frames of a piece of the last block: 2 KiB.
+pub const PIECE_FRAMES: u64 = 16;
+
 /// Frames, in blocks of 256: the only truth. All else can be computed from them.
 pub const FRAMES: Collection = Collection::binary("frames");
+/// The frames of the last block while it is not full, in pieces of 16.
+pub const PIECES: Collection = Collection::binary("frame_pieces");
 /// Snapshot of accounts, in blocks of 256.
 pub const ACCOUNT_BLOCKS: Collection = Collection::binary("account_blocks");
 /// Snapshot of pending transfers that have not ended, by checkpoint.
@@ -93,11 +98,6 @@ pub struct RunEntry {
     pub id_blocks: u32,
     /// Blocks of accounts.
     pub account_blocks: u32,
-}
-
-/// The block that holds a frame.
-pub fn frame_block(number: u64) -> DocKey {
-    DocKey::new(FRAMES.name, (number / BLOCK_FRAMES).to_be_bytes())
 }
 
 /// Where the fences of a run stand among its blocks.
