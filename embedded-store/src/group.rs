@@ -41,7 +41,7 @@ pub(crate) trait Engine: Send + 'static {
     fn position(&self) -> Position;
 
     /// What need not be done before the batches are answered.
-    fn after_commit(&mut self) {}
+    fn after_commit(&mut self);
 
     /// Tidies up after some time without work; errors are the engine's own business.
     fn idle(&mut self);

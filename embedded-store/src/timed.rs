@@ -23,6 +23,10 @@ impl<E: Engine> Engine for Timed<E> {
         self.engine.position()
     }
 
+    fn after_commit(&mut self) {
+        self.engine.after_commit();
+    }
+
     fn idle(&mut self) {
         self.engine.idle();
     }

@@ -59,6 +59,8 @@ impl Engine for FjallWriter {
         self.position
     }
 
+    fn after_commit(&mut self) {}
+
     fn idle(&mut self) {
         while self.trimmed < self.trim.get() {
             let mut group = Group::new(&self.database, &self.data);
