@@ -12,7 +12,7 @@ use platform_core::transactions::ledger::state::{Action, NewTransfer};
 use platform_core::transactions::{NewAccount, Transactions};
 
 use crate::disk;
-use crate::row::{Measured, Row, median};
+use crate::row::{Measured, Row, in_turns, median};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -53,14 +53,15 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "ledger-singles-64",
         what: "single transfers from 64 tasks",
-        run: || Measured::alone(singles(64, 150_000).0, "transfers/s"),
+        run: || Measured::alone(Bench::new().singles(64, 150_000).0, "transfers/s"),
     },
     Row {
         name: "ledger-single-alone",
-        what: "one transfer at a time, beside one fdatasync of 4 KiB (medians)",
+        what: "one transfer at a time, in turns with one fdatasync of 4 KiB (medians)",
         run: || {
-            let floor = disk::fdatasync_us();
-            Measured::against(singles(1, 5_000).1, "µs", "fdatasync", floor)
+            let mut bench = Bench::new();
+            let (ours, floor) = in_turns(9, || bench.singles(1, 700).1, || disk::fdatasync_us(300));
+            Measured::against(ours, "µs", "fdatasync", floor)
         },
     },
 ];
@@ -185,6 +186,39 @@ impl Bench {
         NewTransfer { id: TransferId(RawId(id.to_be_bytes())), action }
     }
 
+    /// Transfers per second, and the median of one in microseconds.
+    fn singles(&mut self, tasks: usize, count: usize) -> (f64, f64) {
+        let made: Vec<Vec<NewTransfer>> =
+            (0..tasks).map(|_| (0..count / tasks).map(|_| self.next(false)).collect()).collect();
+        let ledger = self.ledger();
+        let begin = Instant::now();
+        let taken = self.tokio.block_on(async {
+            let clients: Vec<_> = made
+                .into_iter()
+                .map(|transfers| {
+                    let ledger = ledger.clone();
+                    tokio::spawn(async move {
+                        let context = Context::service("bench");
+                        let mut taken = Vec::with_capacity(transfers.len());
+                        for transfer in transfers {
+                            let begin = Instant::now();
+                            ledger.submit(&context, vec![transfer], false).await.expect("committed");
+                            taken.push(begin.elapsed());
+                        }
+                        taken
+                    })
+                })
+                .collect();
+            let mut taken: Vec<Duration> = Vec::new();
+            for client in clients {
+                taken.extend(client.await.expect("no panic"));
+            }
+            taken
+        });
+        let seconds = begin.elapsed().as_secs_f64();
+        (count as f64 / seconds, median(taken.iter().map(|taken| taken.as_secs_f64() * 1e6)))
+    }
+
     fn bytes_per_transfer(&mut self) -> f64 {
         self.close();
         folder_bytes(self.folder.path()) as f64 / self.sent as f64
@@ -252,41 +286,6 @@ fn ten_million(measure: fn(&mut Bench) -> f64) -> f64 {
         bench.send(1_000_000, false);
     }
     measure(&mut bench)
-}
-
-/// Transfers per second, and the median of one in microseconds.
-#[allow(clippy::expect_used)]
-fn singles(tasks: usize, count: usize) -> (f64, f64) {
-    let mut bench = Bench::new();
-    let made: Vec<Vec<NewTransfer>> =
-        (0..tasks).map(|_| (0..count / tasks).map(|_| bench.next(false)).collect()).collect();
-    let ledger = bench.ledger();
-    let begin = Instant::now();
-    let taken = bench.tokio.block_on(async {
-        let clients: Vec<_> = made
-            .into_iter()
-            .map(|transfers| {
-                let ledger = ledger.clone();
-                tokio::spawn(async move {
-                    let context = Context::service("bench");
-                    let mut taken = Vec::with_capacity(transfers.len());
-                    for transfer in transfers {
-                        let begin = Instant::now();
-                        ledger.submit(&context, vec![transfer], false).await.expect("committed");
-                        taken.push(begin.elapsed());
-                    }
-                    taken
-                })
-            })
-            .collect();
-        let mut taken: Vec<Duration> = Vec::new();
-        for client in clients {
-            taken.extend(client.await.expect("no panic"));
-        }
-        taken
-    });
-    let seconds = begin.elapsed().as_secs_f64();
-    (count as f64 / seconds, median(taken.iter().map(|taken| taken.as_secs_f64() * 1e6)))
 }
 
 /// A number that looks random (splitmix64).

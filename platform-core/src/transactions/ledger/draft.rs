@@ -26,6 +26,12 @@ impl Draft {
         Draft { first, ..Draft::default() }
     }
 
+    /// Makes room for so many frames, so that no map grows while they come.
+    pub fn reserve(&mut self, frames: usize) {
+        self.frames.reserve(frames);
+        self.created.reserve(frames);
+    }
+
     /// The number of its first frame.
     pub fn first(&self) -> u64 {
         self.first

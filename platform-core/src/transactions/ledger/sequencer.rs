@@ -298,6 +298,7 @@ impl Sequencer {
             return Err(requests);
         }
         let mut draft = Draft::new(self.head.next);
+        draft.reserve(requests.iter().map(Request::weight).sum::<usize>().min(PAGE_FRAMES));
         let mut clock = FrameClock::new(self.head.time, self.db.runtime.now());
         let earlier = Earlier { flying, tail: &seen.tail, known };
         let mut maker = PageMaker { state: &mut self.state, draft: &mut draft, clock: &mut clock };

@@ -26,6 +26,11 @@ impl Segment {
         Segment { frames: Draft::new(first), ..Segment::default() }
     }
 
+    fn reserve(&mut self, frames: usize) {
+        self.frames.reserve(frames);
+        self.before.reserve(frames);
+    }
+
     /// The number of its first frame.
     pub fn first(&self) -> u64 {
         self.frames.first()
@@ -112,7 +117,9 @@ impl Tail {
 
     /// Ends the growing segment and begins another.
     pub fn seal(&mut self) {
-        let next = Segment::new(self.next());
+        let mut next = Segment::new(self.next());
+        // A ledger that filled one segment fills the next.
+        next.reserve(self.active.frames().len());
         self.sealed.push(Arc::new(std::mem::replace(&mut self.active, next)));
     }
 
