@@ -11,8 +11,9 @@ use platform_core::ports::keys::EnvelopeKeys;
 use platform_core::ports::runtime::Runtime;
 use platform_core::ports::store::{Store, Stores};
 
+use crate::key_file::load_key_of;
 use crate::stores::holds;
-use crate::{EmbeddedStores, SystemRuntime, load_key};
+use crate::{EmbeddedStores, SystemRuntime};
 
 /// Recomputes the audit log of a data folder, also while a server holds the folder. With `trusted` the
 /// checkpoint must be signed by that key.
@@ -42,12 +43,22 @@ pub async fn export_audit(data: &Path, to: &Path) -> Result<Checkpoint> {
 /// # Errors
 /// `store.locked` when a process has the folder open; those of the store and of the keys.
 pub async fn reorigin_audit(data: &Path, config: AuditConfig) -> Result<Option<VerifierKey>> {
-    if !holds(data, audit::STORE) {
+    reorigin_prepared(data, data, config).await
+}
+
+/// The same in a folder that is to take the place of `data`, whose key it has.
+pub(crate) async fn reorigin_prepared(
+    prepared: &Path,
+    data: &Path,
+    config: AuditConfig,
+) -> Result<Option<VerifierKey>> {
+    if !holds(prepared, audit::STORE) {
         return Ok(None);
     }
+    let key = load_key_of(data, prepared)?;
     let runtime: Arc<dyn Runtime> = Arc::new(SystemRuntime::current());
-    let stores = EmbeddedStores::open(data)?;
-    let keys = Arc::new(EnvelopeKeys::open(&load_key(data)?, &stores, Arc::clone(&runtime)).await?);
+    let stores = EmbeddedStores::open(prepared)?;
+    let keys = Arc::new(EnvelopeKeys::open(&key, &stores, Arc::clone(&runtime)).await?);
     let store = stores.open(&audit::schema()).await?;
     let audit = Audit::over(Database { store, runtime, keys }, config).await?;
     audit.reorigin(&Context::system()).await.map(Some)

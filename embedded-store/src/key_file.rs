@@ -31,6 +31,11 @@ pub fn key_path(data: &Path) -> PathBuf {
 /// `keys.invalid` when what is there is not 32 bytes in base 64; `keys.missing` when the folder holds
 /// data and its key is gone; `keys.not_readable`; `keys.exposed` when others may read the file.
 pub fn load_key(data: &Path) -> Result<KeyEncryptionKey> {
+    load_key_of(data, data)
+}
+
+/// The key of a data folder, whose content is still in another folder.
+pub(crate) fn load_key_of(data: &Path, content: &Path) -> Result<KeyEncryptionKey> {
     if let Ok(text) = std::env::var(KEY_VARIABLE) {
         return parse(&text);
     }
@@ -48,7 +53,7 @@ pub fn load_key(data: &Path) -> Result<KeyEncryptionKey> {
             parse(&text)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if data.join("keys.db").exists() {
+            if content.join("keys.db").exists() {
                 return Err(Error::precondition(
                     "keys.missing",
                     "the folder holds data, but its key file is gone: put it back or set PLATFORM_KEK",

@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use platform_core::Platform;
 use platform_core::kernel::{BoxFuture, Error, Result};
 use platform_core::ports::store::{Schema, Store, Stores};
 
+use crate::fjall::Living;
 use crate::folder::Folder;
 use crate::{fjall, sqlite};
 
@@ -76,6 +78,8 @@ impl Engines {
 pub struct EmbeddedStores {
     folder: Arc<Folder>,
     engines: Engines,
+    /// The stores on fjall that are open.
+    living: Mutex<BTreeMap<&'static str, Weak<Living>>>,
 }
 
 impl EmbeddedStores {
@@ -84,13 +88,13 @@ impl EmbeddedStores {
     /// # Errors
     /// `store.locked` when another process has it open; `store.unavailable` when it cannot be written.
     pub fn open(path: &Path) -> Result<EmbeddedStores> {
-        Ok(EmbeddedStores { folder: Folder::hold(path)?, engines: Engines::default() })
+        Ok(EmbeddedStores::over(Folder::hold(path)?))
     }
 
     /// Looks into a folder that another process may have open: its stores refuse to be written. Those on
     /// fjall open only while no other process has them open.
     pub fn read_only(path: &Path) -> EmbeddedStores {
-        EmbeddedStores { folder: Folder::look(path), engines: Engines::default() }
+        EmbeddedStores::over(Folder::look(path))
     }
 
     /// Those of a platform that stands on a folder.
@@ -124,6 +128,15 @@ impl EmbeddedStores {
         self
     }
 
+    fn over(folder: Arc<Folder>) -> EmbeddedStores {
+        EmbeddedStores { folder, engines: Engines::default(), living: Mutex::default() }
+    }
+
+    /// The stores on fjall that are open.
+    pub(crate) fn living(&self) -> Vec<(&'static str, Arc<Living>)> {
+        self.living.lock().iter().filter_map(|(name, living)| Some((*name, living.upgrade()?))).collect()
+    }
+
     fn open_store(&self, schema: &Schema) -> Result<Arc<dyn Store>> {
         schema.check()?;
         let database = sqlite::file_of(self.folder.path(), schema.store);
@@ -139,7 +152,11 @@ impl EmbeddedStores {
         }
         match engine {
             Engine::Sqlite => Ok(Arc::new(sqlite::open(&self.folder, schema)?)),
-            Engine::Fjall => Ok(Arc::new(fjall::open(&self.folder, schema)?)),
+            Engine::Fjall => {
+                let store = fjall::open(&self.folder, schema)?;
+                self.living.lock().insert(schema.store, Arc::downgrade(store.reader.living()));
+                Ok(Arc::new(store))
+            }
         }
     }
 }

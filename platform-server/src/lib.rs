@@ -1,7 +1,8 @@
 //! The server of the platform: one binary over `platform-core` and `embedded-store`.
 //!
 //! In reading order: [`cli`] is the command line, [`config`] its settings, [`telemetry`] the logs,
-//! [`assemble`] the platform behind it all;
+//! [`assemble`] the platform behind it all,
+//! `control` what the command line asks of a running server;
 //! [`http_server`] accepts connections and keeps their deadlines, [`app`] takes one
 //! request to its response, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
 //! to upstreams, [`smtp`] sends mail, [`server`] what they share, [`metrics`] what is
@@ -11,6 +12,7 @@ pub mod app;
 pub mod assemble;
 pub mod cli;
 pub mod config;
+mod control;
 pub mod http_server;
 pub mod metrics;
 mod policy;

@@ -47,9 +47,19 @@ fn register(process: &Process, email: &str) -> u16 {
 
 #[test]
 fn a_backup_of_a_running_server_brings_everything_back() {
+    a_backup_under_load_on(&[]);
+}
+
+#[test]
+fn a_backup_of_a_running_server_on_fjall_brings_everything_back() {
+    let stores = "gateway,auth,users,transactions,notifications,audit,flags";
+    a_backup_under_load_on(&[("PLATFORM__STORAGE__FJALL", stores)]);
+}
+
+fn a_backup_under_load_on(engines: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
-    let process = start(&data);
+    let process = Process::start(Path::new(PLATFORM), &data, engines);
     administrator(&process);
     assert_eq!(register(&process, "before@example.com"), 201);
     // Others write meanwhile, so that the log and every store are busy.
@@ -77,9 +87,18 @@ fn a_backup_of_a_running_server_brings_everything_back() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let made = platform(&["backup", copy.to_str().unwrap()], &data);
+    let again = platform(&["backup", copy.to_str().unwrap()], &data);
+    let verified = platform(&["audit", "verify"], &data);
+    let exported = platform(&["audit", "export", folder.path().join("log").to_str().unwrap()], &data);
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(text(&again.stderr).contains("backup.exists"), "{}", text(&again.stderr));
+    assert!(text(&verified.stdout).contains("the audit log holds"), "{}", text(&verified.stderr));
+    assert!(exported.status.success() && folder.path().join("log/checkpoint").exists());
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !text(name.as_encoded_bytes()).contains("audit-")), "{left:?}");
     assert_eq!(register(&process, "after@example.com"), 201);
     let refused = platform(&["restore", copy.to_str().unwrap()], &data);
     assert!(!refused.status.success());
@@ -113,6 +132,26 @@ fn a_backup_of_a_running_server_brings_everything_back() {
 }
 
 #[test]
+fn the_socket_of_the_command_line_is_private_found_at_any_length_and_gone_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a-long-name/".repeat(12));
+    let data = deep.join("data");
+    // What a killed server leaves is no hindrance.
+    std::fs::create_dir_all(&data).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale")).unwrap());
+    std::fs::rename(folder.path().join("stale"), data.join("control.sock")).unwrap();
+    let process = Process::start(Path::new(PLATFORM), &data, &[("PLATFORM__STORAGE__FJALL", "audit")]);
+    let socket = data.join("control.sock");
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let made = platform(&["backup", deep.join("copy").to_str().unwrap()], &data);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    process.stop();
+    assert!(!socket.exists());
+    let verified = platform(&["audit", "verify"], &data);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+}
+
+#[test]
 fn a_second_server_on_the_folder_is_refused_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -123,17 +162,95 @@ fn a_second_server_on_the_folder_is_refused_and_the_first_goes_on() {
     assert_eq!(Client::new(process.address).send("GET", "/readyz", None).unwrap().status, 200);
 }
 
+/// The binary as somebody whom permissions bind: root is not.
+fn bound_program(folder: &Path) -> PathBuf {
+    let mode =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let id = Command::new("id").arg("-u").output().unwrap();
+    if text(&id.stdout).trim() != "0" {
+        return PathBuf::from(PLATFORM);
+    }
+    let (program, script) = (folder.join("platform"), folder.join("platform-as-nobody"));
+    std::fs::copy(PLATFORM, &program).unwrap();
+    let drop_to = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let lines = format!("#!/bin/bash\nexec {drop_to} {} \"$@\"\n", program.display());
+    std::fs::write(&script, lines).unwrap();
+    [folder, &program, &script].into_iter().for_each(|path| mode(path, 0o755));
+    // Where that user may make its folders.
+    let home = folder.join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    script
+}
+
+/// Takes the right to write from a folder and from all that is in it, or gives it back.
+fn set_writable(folder: &Path, writable: bool) {
+    let change = if writable { "u+w" } else { "a-w" };
+    assert!(Command::new("chmod").args(["-R", change]).arg(folder).status().unwrap().success());
+}
+
 #[test]
-fn a_folder_that_cannot_be_written_is_a_clear_error() {
+fn a_folder_that_cannot_be_written_is_a_clear_error_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, "x").unwrap();
-    for data in [file.join("data"), PathBuf::from("/proc/platform-data")] {
-        let refused = platform(&["serve", "--listen", "127.0.0.1:0"], &data);
+    let program = bound_program(folder.path());
+    let home = folder.path().join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    let refused = |data: &Path, codes: &[&str]| {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--data"];
+        let refused = Command::new(&program).args(arguments).arg(data).output().unwrap();
         assert_eq!(refused.status.code(), Some(1), "{}", data.display());
         let said = text(&refused.stderr);
-        assert!(said.starts_with("error: ") && said.contains("path="), "{said}");
+        let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{said}"));
+        assert!(codes.iter().any(|code| error.contains(code)) && error.contains("path="), "{said}");
         assert!(!said.contains("panicked"), "{said}");
+    };
+    for engine in ["", "gateway,auth,users,transactions,notifications,audit,flags"] {
+        let data = home.join(format!("data{}", engine.len()));
+        let environment = [("PLATFORM__STORAGE__FJALL", engine)];
+        let process = Process::start(&program, &data, &environment);
+        administrator(&process);
+        process.stop();
+        // The folder alone, then all that is in it, then that in which it would be made.
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).unwrap();
+        refused(&data, &["store.unavailable", "store.not_writable", "log.unavailable"]);
+        set_writable(&data, false);
+        refused(&data, &["store.unavailable"]);
+        let missing = data.join("inner/data");
+        refused(&missing, &["store.unavailable", "keys.not_readable"]);
+        set_writable(&data, true);
+        let process = Process::start(&program, &data, &environment);
+        assert_eq!(process.setup_token, None, "there is an administrator");
+        assert!(signed_in(&process, "admin@example.com").is_some());
+    }
+}
+
+#[test]
+fn a_folder_that_becomes_read_only_under_a_server_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = bound_program(folder.path());
+    for engine in ["", "gateway,auth,users,transactions,notifications,audit,flags"] {
+        let data = folder.path().join("home").join(format!("data{}", engine.len()));
+        let process = Process::start(&program, &data, &[("PLATFORM__STORAGE__FJALL", engine)]);
+        let mut acknowledged = Vec::new();
+        for number in 0..20 {
+            if number == 5 {
+                set_writable(&data, false);
+            }
+            let email = format!("user{number}@example.com");
+            match register(&process, &email) {
+                201 => acknowledged.push(email),
+                status => assert_eq!(status, 503),
+            }
+        }
+        assert!(acknowledged.len() >= 5);
+        assert_eq!(Client::new(process.address).send("GET", "/livez", None).unwrap().status, 200);
+        set_writable(&data, true);
+        let log = process.stop();
+        assert!(!log.contains("panicked"), "{log}");
+        let process = Process::start(&program, &data, &[]);
+        for email in &acknowledged {
+            assert!(signed_in(&process, email).is_some(), "{email} was acknowledged and is lost");
+        }
     }
 }
 
@@ -149,9 +266,19 @@ fn start_with_full_disk(folder: &Path, data: &Path, kib: u32) -> Process {
 
 #[test]
 fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_error_is_clear() {
+    fill_the_disk(&[]);
+}
+
+#[test]
+fn on_a_full_disk_nothing_acknowledged_is_lost_on_fjall() {
+    let stores = "gateway,auth,users,transactions,notifications,audit,flags";
+    fill_the_disk(&[("PLATFORM__STORAGE__FJALL", stores)]);
+}
+
+fn fill_the_disk(engines: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(start(&data));
+    drop(Process::start(Path::new(PLATFORM), &data, engines));
     let process = start_with_full_disk(folder.path(), &data, 400);
     let mut acknowledged = Vec::new();
     let mut refusals = Vec::new();
@@ -172,7 +299,8 @@ fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_error_is_clear() {
     assert!(!refusals.is_empty(), "the disk never was full: {} accounts", acknowledged.len());
     assert!(refusals.iter().all(|code| code.starts_with("store.")), "{refusals:?}");
     assert_eq!(Client::new(process.address).send("GET", "/livez", None).unwrap().status, 200);
-    drop(process);
+    let log = process.stop();
+    assert!(!log.contains("panicked"), "{log}");
     let process = start(&data);
     for email in &acknowledged {
         assert!(signed_in(&process, email).is_some(), "{email} was acknowledged and is lost");

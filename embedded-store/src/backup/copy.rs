@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use platform_core::kernel::{Error, Result, Timestamp};
@@ -11,6 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::manifest::{Manifest, Tree};
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
+use crate::EmbeddedStores;
+use crate::fjall::{self, Living, Moment};
 use crate::folder::{Folder, sync_folder};
 
 /// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
@@ -20,19 +23,70 @@ const PAGES: i32 = 4096;
 /// How often a folder that tidies up meanwhile is copied anew.
 const ATTEMPTS: u32 = 20;
 
-/// Copies the data folder `data` into the new folder `into`. A server may hold `data` meanwhile.
+/// Copies the data folder `data` into the new folder `into`. A server may hold `data` meanwhile, when all
+/// its stores are on SQLite; whoever holds a folder with stores on fjall copies it by
+/// [`EmbeddedStores::backup`].
 ///
 /// # Errors
 /// `backup.exists` when `into` is there already; `backup.no_data` when `data` holds nothing;
 /// `backup.in_use` when a server holds `data` and a store of it is on fjall;
 /// `backup.failed`, with what could not be read or written.
 pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
-    if into.exists() {
-        return Err(Error::already_exists("backup.exists", "the backup would overwrite something")
-            .with("path", into.display()));
-    }
-    let stores = stores_of(data)?;
     let _held = hold_fjall(data)?;
+    take(data, into, now, &[])
+}
+
+impl EmbeddedStores {
+    /// Copies the folder into the new folder `into`, while its stores are in use: whatever they stand on.
+    /// It blocks, and writers wait for some milliseconds of it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    /// use embedded_store::EmbeddedStores;
+    /// let platform = embedded_store::open(&data).await?;
+    /// let now = platform.backends().runtime.now();
+    /// let manifest = EmbeddedStores::of(&platform).map(|stores| stores.backup(&copy, now)).transpose()?;
+    /// assert_eq!(manifest.map(|manifest| manifest.taken_at), Some(now));
+    /// # platform.stop().await;
+    /// # Ok::<(), platform_core::kernel::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `backup.exists` when `into` is there already; `backup.no_data`; `backup.failed`.
+    pub fn backup(&self, into: &Path, now: Timestamp) -> Result<Manifest> {
+        take(self.path(), into, now, &self.living())
+    }
+
+    /// Copies one store, while it is in use, into the new folder `into`.
+    ///
+    /// # Errors
+    /// `backup.exists` when `into` is there already; `backup.no_data` when there is no such store;
+    /// `backup.failed`.
+    pub fn copy_store(&self, store: &str, into: &Path) -> Result<()> {
+        refuse_existing(into)?;
+        let living = self.living().into_iter().find(|(name, _)| *name == store);
+        let name = format!("{store}.db");
+        if living.is_none() && !stores_of(self.path())?.contains(&name) {
+            return Err(no_data(self.path()).with("store", store));
+        }
+        make(into)?;
+        match living {
+            Some((_, living)) => living.moment().write(&fjall::folder_of(into, store)),
+            None => {
+                let reader = begin_reading(&self.path().join(&name))?;
+                copy_store(&Pinned { name: name.clone(), reader }, &into.join(name))
+            }
+        }
+    }
+}
+
+fn take(data: &Path, into: &Path, now: Timestamp, living: &[(&str, Arc<Living>)]) -> Result<Manifest> {
+    refuse_existing(into)?;
+    let stores = stores_of(data)?;
     let partial = beside(into, "partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)
@@ -41,9 +95,13 @@ pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
     make(&partial)?;
     make(&partial.join(DATA_FOLDER))?;
     make(&partial.join(KEYS_FOLDER))?;
-    let pinned = pin(data, &stores, &partial)?;
+    let (pinned, moments) = pin(data, &stores, living, &partial)?;
     for store in pinned {
-        copy_store(&store, &partial)?;
+        let folder = if store.name == KEYS { KEYS_FOLDER } else { DATA_FOLDER };
+        copy_store(&store, &partial.join(folder).join(&store.name))?;
+    }
+    for (store, moment) in moments {
+        moment.write(&fjall::folder_of(&partial.join(DATA_FOLDER), store))?;
     }
     let manifest = Manifest::of(&partial, now)?;
     manifest.write(&partial)?;
@@ -54,24 +112,38 @@ pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
     Ok(manifest)
 }
 
+fn refuse_existing(into: &Path) -> Result<()> {
+    if into.exists() {
+        return Err(Error::already_exists("backup.exists", "the backup would overwrite something")
+            .with("path", into.display()));
+    }
+    Ok(())
+}
+
+fn no_data(data: &Path) -> Error {
+    Error::not_found("backup.no_data", "the folder holds no data").with("path", data.display())
+}
+
 /// A store on fjall cannot be held still beside its server, and a copy of it from another moment than
 /// that of the log would lose events: with such a store the whole folder is held instead.
-fn hold_fjall(data: &Path) -> Result<Option<std::sync::Arc<Folder>>> {
-    let entries =
-        fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;
-    let has_fjall =
-        entries.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "fjall"));
-    if !has_fjall {
+fn hold_fjall(data: &Path) -> Result<Option<Arc<Folder>>> {
+    if !has_fjall(data)? {
         return Ok(None);
     }
     Folder::hold(data).map(Some).map_err(|error| match error.code() {
         "store.locked" => Error::precondition(
             "backup.in_use",
-            "stores on fjall are copied only while no server has the folder open: stop it first",
+            "stores on fjall are copied by the server that has the folder open, or while none has",
         )
         .with("path", data.display()),
         _ => error,
     })
+}
+
+fn has_fjall(data: &Path) -> Result<bool> {
+    let entries =
+        fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;
+    Ok(entries.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "fjall")))
 }
 
 /// A database of which this moment is kept.
@@ -80,21 +152,31 @@ struct Pinned {
     reader: Connection,
 }
 
+/// The moments of the stores: of those on SQLite, and of those on fjall.
+type Cut<'a> = (Vec<Pinned>, Vec<(&'a str, Moment)>);
+
 /// The cut: while no store can be written, begins to read each, and copies what is no database.
-fn pin(data: &Path, stores: &[String], partial: &Path) -> Result<Vec<Pinned>> {
+fn pin<'a>(
+    data: &Path,
+    stores: &[String],
+    living: &'a [(&'a str, Arc<Living>)],
+    partial: &Path,
+) -> Result<Cut<'a>> {
     let begin = Instant::now();
     let mut held = Vec::new();
     for name in stores {
         held.push(hold(&data.join(name))?);
     }
+    let gates: Vec<_> = living.iter().map(|(_, living)| living.hold()).collect();
     let mut pinned = Vec::new();
     for name in stores {
         pinned.push(Pinned { name: name.clone(), reader: begin_reading(&data.join(name))? });
     }
-    copy_others(data, &partial.join(DATA_FOLDER))?;
-    drop(held);
+    let moments = living.iter().map(|(name, living)| (*name, living.moment())).collect();
+    copy_others(data, living, &partial.join(DATA_FOLDER))?;
+    drop((held, gates));
     tracing::info!(held_us = begin.elapsed().as_micros() as u64, stores = stores.len(), "the cut was made");
-    Ok(pinned)
+    Ok((pinned, moments))
 }
 
 /// The names of the databases.
@@ -110,10 +192,8 @@ pub(super) fn stores_of(data: &Path) -> Result<Vec<String>> {
         }
     }
     names.sort();
-    if names.is_empty() {
-        return Err(
-            Error::not_found("backup.no_data", "the folder holds no data").with("path", data.display())
-        );
+    if names.is_empty() && !has_fjall(data)? {
+        return Err(no_data(data));
     }
     Ok(names)
 }
@@ -141,11 +221,9 @@ fn begin_reading(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn copy_store(store: &Pinned, partial: &Path) -> Result<()> {
-    let folder = if store.name == KEYS { KEYS_FOLDER } else { DATA_FOLDER };
-    let path = partial.join(folder).join(&store.name);
-    let cannot = |error: rusqlite::Error| failed("a database cannot be copied", &path, error);
-    let mut target = Connection::open(&path).map_err(cannot)?;
+fn copy_store(store: &Pinned, path: &Path) -> Result<()> {
+    let cannot = |error: rusqlite::Error| failed("a database cannot be copied", path, error);
+    let mut target = Connection::open(path).map_err(cannot)?;
     {
         let copying = Backup::new(&store.reader, &mut target).map_err(cannot)?;
         while copying.step(PAGES).map_err(cannot)? != StepResult::Done {}
@@ -161,16 +239,17 @@ fn copy_store(store: &Pinned, partial: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is no database: the folder of the log. Its files are written once, except for journals,
+/// Copies what is no database: the folder of the log, and of stores on fjall that nobody has open. Its files are written once, except for journals,
 /// which only grow, and the small files that name the present state. What a store has committed and its
 /// outbox has forgotten is in the log's journal before the cut; journals come first, so that nothing can
 /// have left them without being in what is copied afterwards. If the log tidied up meanwhile, all is copied
 /// anew.
-fn copy_others(data: &Path, into: &Path) -> Result<()> {
+fn copy_others(data: &Path, living: &[(&str, Arc<Living>)], into: &Path) -> Result<()> {
     for entry in fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))? {
         let entry = entry.map_err(|error| failed("the data folder cannot be read", data, error))?;
         let (from, to) = (entry.path(), into.join(entry.file_name()));
-        if from.is_dir() {
+        let is_open = living.iter().any(|(store, _)| fjall::folder_of(data, store) == from);
+        if from.is_dir() && !is_open {
             copy_living(&from, &to)?;
         }
     }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use platform_core::audit::{AuditConfig, VerifierKey};
 use platform_core::kernel::{Error, Result, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use super::copy::{beside, make, parent_of, stores_of, sync_tree};
 use super::manifest::Manifest;
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
+use crate::audit::reorigin_prepared;
 use crate::folder::{Folder, sync_folder};
 
 /// What a restore did.
@@ -20,6 +22,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// Whether the keys of the folder that was there were kept, with all that was erased since.
     pub kept_keys: bool,
+    /// The key of the new origin of the audit log; `None` when there is no log.
+    pub audit_key: Option<VerifierKey>,
 }
 
 /// Checks a backup: every file by its hash, every database by its own structure.
@@ -58,24 +62,44 @@ fn check_database(path: &Path) -> Result<()> {
     if verdict == "ok" { Ok(()) } else { Err(damaged(verdict)) }
 }
 
-/// Replaces the data folder `data` by the backup `from`. What was there is kept beside it, under
-/// `DATA.before-TIME`. The folder must not be in use.
+/// Replaces the data folder `data` by the backup `from`, and opens a new origin of the audit log: what the
+/// old one signed after the backup is not there, and nobody shall take the two for one log. What was there
+/// is kept beside it, under `DATA.before-TIME`. The folder must not be in use.
+///
+/// Everything is prepared beside `data`, the new origin too; then the two folders are exchanged in one
+/// step. So a crash leaves what was there or all of what is restored, and the next restore clears away
+/// what an unfinished one has left. (A file system that cannot exchange two folders renames one after the
+/// other: after a crash in between `DATA.restoring` is to be renamed to `DATA` by hand.)
 ///
 /// # Errors
-/// `store.locked` when a process has `data` open; as [`check_backup`]; `backup.failed`. Whatever fails,
-/// `data` is what it was.
-pub fn restore(from: &Path, data: &Path, now: Timestamp) -> Result<Restored> {
+/// `store.locked` when a process has `data` open; as [`check_backup`] and [`load_key`](crate::load_key);
+/// `backup.failed`. Whatever fails, `data` is what it was, or all of what is restored.
+pub async fn restore(from: &Path, data: &Path, audit: AuditConfig, now: Timestamp) -> Result<Restored> {
+    restore_in_steps(from, data, audit, now, &mut |_| Ok(())).await
+}
+
+/// Says in the folder that is prepared that it is not the one that was there before.
+const PREPARED: &str = "restoring";
+
+/// After each step `step` is asked whether to go on: tests stop there, as a crash would.
+pub(super) async fn restore_in_steps(
+    from: &Path,
+    data: &Path,
+    audit: AuditConfig,
+    now: Timestamp,
+    step: &mut (dyn FnMut(&'static str) -> Result<()> + Send),
+) -> Result<Restored> {
     let manifest = check_backup(from)?;
     // Held to the end, so that no server can start in between.
     let lock = if data.exists() { Some(Folder::hold(data)?) } else { None };
     let present_keys = data.join(KEYS);
     let kept_keys = present_keys.exists();
     let fresh = beside(data, "restoring");
-    if fresh.exists() {
-        fs::remove_dir_all(&fresh)
-            .map_err(|error| failed("an unfinished restore is in the way", &fresh, error))?;
-    }
+    clear(data, &fresh, now)?;
+    step("cleared")?;
     make(&fresh)?;
+    fs::write(fresh.join(PREPARED), "").map_err(|error| failed("a file cannot be written", &fresh, error))?;
+    step("begun")?;
     for folder in manifest.folders.iter().filter_map(|path| target(path, true)) {
         make(&fresh.join(folder))?;
     }
@@ -86,10 +110,60 @@ pub fn restore(from: &Path, data: &Path, now: Timestamp) -> Result<Restored> {
     if kept_keys {
         keep_keys(&present_keys, &fresh.join(KEYS))?;
     }
+    step("copied")?;
+    let audit_key = reorigin_prepared(&fresh, data, audit).await?;
+    super::age::note(&fresh, manifest.taken_at);
+    step("opened")?;
     sync_tree(&fresh)?;
-    let kept = replace(data, &fresh, now)?;
+    step("synced")?;
+    exchange(data, &fresh)?;
+    step("exchanged")?;
+    unmark(data)?;
+    step("unmarked")?;
+    let kept = keep(data, &fresh, now)?;
     drop(lock);
-    Ok(Restored { manifest, kept, kept_keys })
+    Ok(Restored { manifest, kept, kept_keys, audit_key })
+}
+
+/// Clears away what an unfinished restore has left.
+fn clear(data: &Path, fresh: &Path, now: Timestamp) -> Result<()> {
+    if data.exists() {
+        // It stopped just behind the exchange.
+        unmark(data)?;
+    }
+    if fresh.join(PREPARED).exists() {
+        return fs::remove_dir_all(fresh)
+            .map_err(|error| failed("an unfinished restore is in the way", fresh, error));
+    }
+    // Without the mark it is what was there before the exchange.
+    keep(data, fresh, now).map(|_| ())
+}
+
+/// `data` is no longer what is prepared, but what is there.
+fn unmark(data: &Path) -> Result<()> {
+    let mark = data.join(PREPARED);
+    if mark.exists() {
+        let removed = fs::remove_file(&mark).and_then(|()| sync_folder(data));
+        removed.map_err(|error| failed("a file cannot be removed", &mark, error))?;
+    }
+    Ok(())
+}
+
+/// Gives the folder that was there before its name.
+fn keep(data: &Path, fresh: &Path, now: Timestamp) -> Result<Option<PathBuf>> {
+    if !fresh.exists() {
+        return Ok(None);
+    }
+    let names = (0..).map(|number| match number {
+        0 => format!("before-{}", now.as_secs()),
+        number => format!("before-{}-{number}", now.as_secs()),
+    });
+    let free = names.map(|name| beside(data, &name)).find(|path| !path.exists());
+    let Some(kept) = free else { return Ok(None) };
+    fs::rename(fresh, &kept)
+        .and_then(|()| sync_folder(parent_of(data)))
+        .map_err(|error| failed("the folder that was there cannot be renamed", fresh, error))?;
+    Ok(Some(kept))
 }
 
 /// Where a file of a backup belongs in a data folder.
@@ -123,18 +197,35 @@ fn keep_keys(present: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn replace(data: &Path, fresh: &Path, now: Timestamp) -> Result<Option<PathBuf>> {
-    let cannot = |error| failed("the folders cannot be exchanged", data, error);
-    let kept = data.exists().then(|| beside(data, &format!("before-{}", now.as_secs())));
-    if let Some(kept) = &kept {
-        fs::rename(data, kept).map_err(cannot)?;
+/// The one step: afterwards `data` is what was prepared, and `fresh` what was there, if anything was.
+fn exchange(data: &Path, fresh: &Path) -> Result<()> {
+    let exchanged = if data.exists() { swap(data, fresh) } else { fs::rename(fresh, data) };
+    exchanged
+        .and_then(|()| sync_folder(parent_of(data)))
+        .map_err(|error| failed("the folders cannot be exchanged", data, error))
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn swap(data: &Path, fresh: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, fresh, CWD, data, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => swap_by_renaming(data, fresh),
+        done => Ok(done?),
     }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn swap(data: &Path, fresh: &Path) -> std::io::Result<()> {
+    swap_by_renaming(data, fresh)
+}
+
+fn swap_by_renaming(data: &Path, fresh: &Path) -> std::io::Result<()> {
+    let aside = beside(data, "exchanging");
+    fs::rename(data, &aside)?;
     if let Err(error) = fs::rename(fresh, data) {
-        if let Some(kept) = &kept {
-            fs::rename(kept, data).map_err(cannot)?;
-        }
-        return Err(cannot(error));
+        fs::rename(&aside, data)?;
+        return Err(error);
     }
-    sync_folder(parent_of(data)).map_err(cannot)?;
-    Ok(kept)
+    fs::rename(&aside, fresh)
 }

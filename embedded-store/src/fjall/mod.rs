@@ -2,6 +2,7 @@
 //! much is written; not readable with a shell, and only by one process at a time.
 
 mod acknowledged;
+mod copy;
 mod error;
 mod journal;
 mod layout;
@@ -15,12 +16,14 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use parking_lot::Mutex;
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{Schema, StoreTimings};
 use tokio::sync::watch;
 
 use self::acknowledged::Acknowledged;
+pub(crate) use self::copy::{Living, Moment};
 use self::error::storage;
 pub(crate) use self::reader::FjallReader;
 use self::writer::FjallWriter;
@@ -51,19 +54,8 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     if path.join("version").exists() && !folder.is_read_only() {
         journal::check(&path)?;
     }
-    let database = Database::builder(&path)
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(JOURNALS_BYTES)
-        .worker_threads(1)
-        .open()
-        .map_err(storage)?;
-    let separation = KvSeparationOptions::default().separation_threshold(SEPARATED_BYTES);
-    let options = || {
-        KeyspaceCreateOptions::default()
-            .max_memtable_size(MEMTABLE_BYTES)
-            .with_kv_separation(Some(separation.clone()))
-    };
-    let data = database.keyspace("data", options).map_err(storage)?;
+    let database = open_database(&path)?;
+    let data = keyspace(&database)?;
     let schema = Arc::new(schema.clone());
     let position = migrate::migrate(&database, &data, &schema)?;
     let acknowledged = check_acknowledged(&path, position)?;
@@ -72,15 +64,15 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
         None => EventPosition::START,
     };
     let trim = Trim::from(trimmed);
-    let reader = FjallReader { database: database.clone(), data: data.clone(), schema: Arc::clone(&schema) };
+    let living = Arc::new(Living { database: database.clone(), data: data.clone(), gate: Mutex::default() });
+    let reader = FjallReader { living: Arc::clone(&living), schema: Arc::clone(&schema) };
     let timings = Arc::new(StoreTimings::new("fjall"));
     let access = if folder.is_read_only() {
         Access::Read(watch::Sender::new(position))
     } else {
         let schema = Arc::clone(&schema);
         let writer = FjallWriter {
-            database,
-            data,
+            living,
             schema: Arc::clone(&schema),
             position,
             acknowledged,
@@ -91,6 +83,25 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
         Access::Write(GroupWriter::start(schema, Timed { engine: writer, timings: Arc::clone(&timings) })?)
     };
     Ok(EmbeddedStore { name: schema.store, reader, access, trim, timings, _lock: lock })
+}
+
+fn open_database(path: &Path) -> Result<Database> {
+    Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNALS_BYTES)
+        .worker_threads(1)
+        .open()
+        .map_err(storage)
+}
+
+fn keyspace(database: &Database) -> Result<Keyspace> {
+    let separation = KvSeparationOptions::default().separation_threshold(SEPARATED_BYTES);
+    let options = || {
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(MEMTABLE_BYTES)
+            .with_kv_separation(Some(separation.clone()))
+    };
+    database.keyspace("data", options).map_err(storage)
 }
 
 /// What was acknowledged must be there.

@@ -3,37 +3,44 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use fjall::{Database, Keyspace, Readable, Snapshot};
+use fjall::{Readable, Snapshot};
 use platform_core::kernel::{Error, EventPosition, Result, limits};
 use platform_core::ports::store::{
     Collection, Doc, DocKey, Index, IndexRange, KeyWriter, OutboxEvents, ScanPage, Schema,
 };
 
+use super::Living;
 use super::error::storage;
 use super::layout::{self, Stored};
 use crate::store::Reader;
 
 /// The reading half of a store on fjall.
 pub(crate) struct FjallReader {
-    pub(super) database: Database,
-    pub(super) data: Keyspace,
+    pub(super) living: Arc<Living>,
     pub(super) schema: Arc<Schema>,
+}
+
+impl FjallReader {
+    /// What a copy is made of.
+    pub(crate) fn living(&self) -> &Arc<Living> {
+        &self.living
+    }
 }
 
 impl Reader for FjallReader {
     fn get(&self, keys: &[DocKey]) -> Result<Vec<Option<Doc>>> {
-        let snapshot = self.database.snapshot();
+        let snapshot = self.living.database.snapshot();
         keys.iter().map(|key| self.document(&snapshot, self.collection(key.collection)?, &key.id)).collect()
     }
 
     fn scan(&self, range: &IndexRange) -> Result<ScanPage> {
         let collection = self.collection(range.collection)?;
         let source = Source::of(collection, range)?;
-        let snapshot = self.database.snapshot();
+        let snapshot = self.living.database.snapshot();
         let Some((from, to)) = source.bounds(range)? else {
             return Ok(ScanPage::from_hits(range.limit, Vec::new()));
         };
-        let pairs = snapshot.range::<Vec<u8>, _>(&self.data, (from, to));
+        let pairs = snapshot.range::<Vec<u8>, _>(&self.living.data, (from, to));
         let pairs: Box<dyn Iterator<Item = fjall::Guard>> =
             if range.reverse { Box::new(pairs.rev()) } else { Box::new(pairs) };
         let mut hits = Vec::new();
@@ -59,14 +66,14 @@ impl Reader for FjallReader {
     }
 
     fn outbox(&self, after: EventPosition, limit: usize) -> Result<OutboxEvents> {
-        let snapshot = self.database.snapshot();
+        let snapshot = self.living.database.snapshot();
         let from = Bound::Excluded(layout::event(after));
         let to = Bound::Included(layout::event(EventPosition::end_of(u64::MAX)));
         let mut found = Vec::with_capacity(limit.min(limits::SCAN_DOCUMENTS));
         if after == EventPosition::end_of(u64::MAX) {
             return Ok(found);
         }
-        for pair in snapshot.range::<Vec<u8>, _>(&self.data, (from, to)).take(limit) {
+        for pair in snapshot.range::<Vec<u8>, _>(&self.living.data, (from, to)).take(limit) {
             let (key, value) = pair.into_inner().map_err(storage)?;
             found.push((layout::event_position(&key)?, value.to_vec()));
         }
@@ -82,7 +89,8 @@ impl FjallReader {
     }
 
     fn document(&self, snapshot: &Snapshot, collection: &Collection, id: &[u8]) -> Result<Option<Doc>> {
-        let value = snapshot.get(&self.data, layout::document(collection.name, id)).map_err(storage)?;
+        let value =
+            snapshot.get(&self.living.data, layout::document(collection.name, id)).map_err(storage)?;
         value.map(|value| read_document(collection, id, &value)).transpose()
     }
 }

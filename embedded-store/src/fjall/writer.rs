@@ -9,6 +9,7 @@ use platform_core::ports::store::{
     Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
 };
 
+use super::Living;
 use super::acknowledged::Acknowledged;
 use super::error::storage;
 use super::layout::{self, Stored};
@@ -21,8 +22,7 @@ const TRIMMED_AT_ONCE: usize = 10_000;
 
 /// The only one who writes to a store's database.
 pub(super) struct FjallWriter {
-    pub(super) database: Database,
-    pub(super) data: Keyspace,
+    pub(super) living: Arc<Living>,
     pub(super) schema: Arc<Schema>,
     pub(super) position: Position,
     pub(super) acknowledged: Acknowledged,
@@ -34,14 +34,16 @@ pub(super) struct FjallWriter {
 
 impl Engine for FjallWriter {
     fn commit(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
+        let living = Arc::clone(&self.living);
+        let _held = living.hold();
         let mut planner = Planner::new(&self.schema, self.position);
-        let mut state = Committed { data: &self.data, schema: &self.schema };
+        let mut state = Committed { data: &living.data, schema: &self.schema };
         let answers: Answers = batches.iter().map(|batch| planner.offer(&mut state, batch)).collect();
         let merged = planner.merged();
         if merged.position == self.position {
             return Ok(answers);
         }
-        let mut group = Group::new(&self.database, &self.data);
+        let mut group = Group::new(&living.database, &living.data);
         group.plan(&self.schema, &merged).map_err(Failure::RolledBack)?;
         group.insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
         let trimmed = group.trim(self.trimmed, self.trim.get()).map_err(Failure::RolledBack)?;
@@ -62,8 +64,10 @@ impl Engine for FjallWriter {
     fn after_commit(&mut self) {}
 
     fn idle(&mut self) {
+        let living = Arc::clone(&self.living);
         while self.trimmed < self.trim.get() {
-            let mut group = Group::new(&self.database, &self.data);
+            let _held = living.hold();
+            let mut group = Group::new(&living.database, &living.data);
             match group.trim(self.trimmed, self.trim.get()).and_then(|to| group.commit().map(|()| to)) {
                 Ok(trimmed) => self.trimmed = trimmed,
                 Err(error) => {

@@ -1,14 +1,16 @@
 //! `audit verify` and `audit export`: also while a server holds the folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use embedded_store::{export_audit, verify_audit};
-use platform_core::audit::{Report, VerifierKey};
+use platform_core::audit::{self, Report, VerifierKey};
+use platform_core::kernel::Result;
 
 use super::{Failure, print};
 use crate::config::Loaded;
+use crate::control::{Reply, Request, ask};
 
 /// What can be done with the audit log of a folder.
 #[derive(Debug, Subcommand)]
@@ -33,10 +35,12 @@ pub(super) fn run(command: AuditCommand, loaded: &Loaded) -> Result<ExitCode, Fa
     match command {
         AuditCommand::Verify { key } => {
             let trusted = key.map(|key| key.parse::<VerifierKey>()).transpose()?;
-            report(&runtime.block_on(verify_audit(data, trusted.as_ref()))?)
+            report(
+                &runtime.block_on(with_log(data, async |data| verify_audit(data, trusted.as_ref()).await))?,
+            )
         }
         AuditCommand::Export { to } => {
-            let checkpoint = runtime.block_on(export_audit(data, &to))?;
+            let checkpoint = runtime.block_on(with_log(data, async |data| export_audit(data, &to).await))?;
             print([
                 format!("exported {} entries to {}", checkpoint.size, to.display()),
                 format!("origin {}", checkpoint.origin),
@@ -44,6 +48,34 @@ pub(super) fn run(command: AuditCommand, loaded: &Loaded) -> Result<ExitCode, Fa
             ])?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Reads the log of a folder; that of a store on fjall that a server has open, from a copy that the server
+/// makes beside the folder.
+async fn with_log<T>(data: &Path, read: impl AsyncFn(&Path) -> Result<T>) -> Result<T, Failure> {
+    match read(data).await {
+        Err(error) if error.code() == "store.locked" => {}
+        done => return Ok(done?),
+    }
+    let mut name = data.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".audit-{}", std::process::id()));
+    let copy = Copy(std::path::absolute(data)?.with_file_name(name));
+    let request = Request::CopyStore { store: audit::STORE.to_owned(), into: copy.0.clone() };
+    match ask(data, &request)? {
+        Reply::Copied => Ok(read(&copy.0).await?),
+        Reply::Failed(message) => Err(Failure::new(message)),
+        Reply::BackedUp(_) => Err(Failure::new("the server answered something else")),
+    }
+}
+
+/// A folder that is removed with the value.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // It is not there when the copy failed early.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Failure, print};
 use crate::app::App;
 use crate::assemble::{open, tls};
 use crate::config::{Config, Loaded};
+use crate::control::{self, Socket};
 use crate::http_server::HttpServer;
 use crate::rest;
 use crate::server::Server;
@@ -36,6 +37,11 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let address = http.address()?;
     let platform = open(config).await?;
     platform.start().await?;
+    // Without it the server serves, and only what is asked of it by the command line fails.
+    let control = Socket::listen(&config.storage.data)
+        .inspect_err(|error| tracing::warn!(%error, "the command line cannot reach this server"))
+        .ok()
+        .map(|socket| tokio::spawn(control::serve(socket, platform.clone())));
     let server = Arc::new(Server::new(platform.clone(), config.server.trusted_proxies.clone()));
     let app = Arc::new(App::new(Arc::clone(&server), &rest::table()));
     let (stop, stopped) = watch::channel(false);
@@ -55,6 +61,11 @@ async fn run(config: &Config) -> Result<(), Failure> {
     server.drain();
     let _ = stop.send(true);
     let served = serving.await.map_err(Failure::new);
+    if let Some(control) = control {
+        control.abort();
+        // It ends by being aborted: the socket is removed by then.
+        let _ = control.await;
+    }
     platform.stop().await;
     served
 }
