@@ -143,7 +143,8 @@ impl EmbeddedStores {
         let folder = fjall::folder_of(self.folder.path(), schema.store);
         let found = if folder.exists() { Engine::Fjall } else { Engine::Sqlite };
         let engine = self.engines.engine(schema.store).unwrap_or(found);
-        let other = if engine == Engine::Sqlite { folder } else { database };
+        let (path, other) = if engine == Engine::Sqlite { (database, folder) } else { (folder, database) };
+        let named = |error| with_path(error, &path);
         if other.exists() {
             return Err(Error::precondition("store.other_engine", "the store is there on another engine")
                 .with("store", schema.store)
@@ -151,14 +152,19 @@ impl EmbeddedStores {
                 .with("found", other.display()));
         }
         match engine {
-            Engine::Sqlite => Ok(Arc::new(sqlite::open(&self.folder, schema)?)),
+            Engine::Sqlite => Ok(Arc::new(sqlite::open(&self.folder, schema).map_err(named)?)),
             Engine::Fjall => {
-                let store = fjall::open(&self.folder, schema)?;
+                let store = fjall::open(&self.folder, schema).map_err(named)?;
                 self.living.lock().insert(schema.store, Arc::downgrade(store.reader.living()));
                 Ok(Arc::new(store))
             }
         }
     }
+}
+
+/// An error that says where.
+fn with_path(error: Error, path: &Path) -> Error {
+    if error.context().any(|(name, _)| name == "path") { error } else { error.with("path", path.display()) }
 }
 
 /// Whether a folder holds a store, on whatever engine.

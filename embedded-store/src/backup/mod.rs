@@ -2,9 +2,10 @@
 //!
 //! **One cut through all stores.** Domains hear of each other through events, so their stores must be
 //! copied as of one moment: a handler must not remember an event that the copy of its source does not have.
-//! For some milliseconds the copy holds the write lock of every database; within that time it begins a
-//! reading transaction on each and links the files of the log. Then writers go on, and what was pinned is
-//! copied at leisure.
+//! For some milliseconds the copy holds the writer of every store; within that time it begins a reading
+//! transaction (SQLite) or takes a snapshot (fjall) of each and copies the files of the log. Then writers go
+//! on, and what was pinned is copied at leisure. Databases on SQLite are reached from any process; those on
+//! fjall only by the one that has them open: [`EmbeddedStores::backup`](crate::EmbeddedStores::backup).
 //!
 //! **The keys** are copied too, into a folder of their own (`keys/`), still wrapped under the key-encryption
 //! key, which is never copied. A restore over a folder that has keys keeps those: what was erased stays
