@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use platform_core::kernel::{Error, Result};
 
+use super::allowance::{Allowance, declared_length, incomplete};
 use crate::proxy::ProxiedBody;
 
 /// An error of a body.
@@ -112,23 +113,15 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let too_large = || Error::invalid("request.body_too_large", "the body is too large").with("limit", limit);
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|declared| declared > limit as u64) {
-        return Err(too_large());
-    }
+    let mut allowance = Allowance::of(headers, limit as u64)?;
     let slow = |_| Error::invalid("request.timeout", "the body came too slowly");
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         while let Some(frame) = tokio::time::timeout(PAUSE, body.frame()).await.map_err(slow)? {
-            let frame =
-                frame.map_err(|_| Error::invalid("request.incomplete_body", "the body ended early"))?;
+            let frame = frame.map_err(|_| incomplete())?;
+            allowance.take(&frame)?;
             let Ok(data) = frame.into_data() else { continue };
-            if first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len() > limit {
-                return Err(too_large());
-            }
             match &first {
                 None => first = Some(data),
                 Some(_) => rest.extend_from_slice(&data),
@@ -143,14 +136,17 @@ where
         whole.extend_from_slice(&rest);
         Ok(whole.freeze())
     };
-    if body_is_empty(headers, declared) {
+    if body_is_empty(headers) {
         return reading.await;
     }
     tokio::time::timeout(WHOLE, reading).await.map_err(slow)?
 }
 
-fn body_is_empty(headers: &HeaderMap, declared: Option<u64>) -> bool {
-    declared == Some(0) || (declared.is_none() && !headers.contains_key(header::TRANSFER_ENCODING))
+fn body_is_empty(headers: &HeaderMap) -> bool {
+    match declared_length(headers) {
+        Some(length) => length == 0,
+        None => !headers.contains_key(header::TRANSFER_ENCODING),
+    }
 }
 
 #[cfg(test)]

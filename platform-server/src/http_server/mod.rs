@@ -1,5 +1,6 @@
 //! The accept loop on hyper: HTTP/1.1 and HTTP/2, with deadlines and caps that `axum::serve` does not have.
 
+mod allowance;
 mod body;
 mod caps;
 mod connection;
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub(crate) use allowance::{Allowance, incomplete};
 pub use body::{BoxError, OnEnd, ServerBody, read_body};
 pub use caps::Caps;
 pub use tls::{Tls, TlsError};

@@ -12,17 +12,12 @@ use platform_core::kernel::{Error, Result};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::Returning;
-use crate::http_server::{BoxError, Watch};
-
-/// The error of a body above its limit.
-pub(super) fn too_large(limit: u64) -> Error {
-    Error::invalid("request.body_too_large", "the body is too large").with("limit", limit)
-}
+use crate::http_server::{Allowance, BoxError, Watch, incomplete};
 
 /// What is known of the body that a client sends, apart from the body itself.
 pub(super) struct Upload {
     state: Arc<State>,
-    limit: u64,
+    allowance: Allowance,
 }
 
 struct State {
@@ -34,16 +29,20 @@ struct State {
 }
 
 impl Upload {
-    pub(super) fn new(limit: u64, watch: Arc<Watch>) -> Upload {
+    pub(super) fn new(allowance: Allowance, watch: Arc<Watch>) -> Upload {
         let off = || AtomicBool::new(false);
         let state = State { watch, is_used: off(), is_touched: off(), is_too_large: off(), is_broken: off() };
-        Upload { state: Arc::new(state), limit }
+        Upload { state: Arc::new(state), allowance }
     }
 
     /// The body to send on.
     pub(super) fn body(&self, incoming: Incoming) -> RequestBody {
         self.state.is_used.store(true, Relaxed);
-        RequestBody::Streaming(Streaming { incoming, left: self.limit, state: Arc::clone(&self.state) })
+        RequestBody::Streaming(Streaming {
+            incoming,
+            allowance: self.allowance,
+            state: Arc::clone(&self.state),
+        })
     }
 
     /// Whether the client sends a body at all.
@@ -59,9 +58,9 @@ impl Upload {
     /// Why the client is to blame for a failure, if it is.
     pub(super) fn refusal(&self) -> Option<Error> {
         if self.state.is_too_large.load(Relaxed) {
-            Some(too_large(self.limit))
+            Some(self.allowance.exceeded())
         } else if self.state.is_broken.load(Relaxed) {
-            Some(Error::invalid("request.incomplete_body", "the body ended early"))
+            Some(incomplete())
         } else {
             None
         }
@@ -78,7 +77,7 @@ pub(super) enum RequestBody {
 
 pub(super) struct Streaming {
     incoming: Incoming,
-    left: u64,
+    allowance: Allowance,
     state: Arc<State>,
 }
 
@@ -96,13 +95,9 @@ impl Body for RequestBody {
         body.state.watch.waits_for_body(polled.is_pending());
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                match body.left.checked_sub(length) {
-                    Some(left) => body.left = left,
-                    None => {
-                        body.state.is_too_large.store(true, Relaxed);
-                        return Poll::Ready(Some(Err("the body is too large".into())));
-                    }
+                if let Err(error) = body.allowance.take(&frame) {
+                    body.state.is_too_large.store(true, Relaxed);
+                    return Poll::Ready(Some(Err(error.into())));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -22,6 +22,8 @@ use body::{RequestBody, Upload};
 pub(crate) use headers::{Hop, client_address};
 use pool::{Connections, Sender};
 
+use crate::http_server::Allowance;
+
 /// The longest time for a TCP connection to an upstream in the same network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,10 +61,10 @@ impl Proxy {
     ) -> Result<Response<ProxiedBody>> {
         let (mut parts, body) = request.into_parts();
         let limit = forward.route.body_limit_bytes();
-        refuse_declared(&parts, limit)?;
+        let allowance = Allowance::of(&parts.headers, limit)?;
         headers::towards_upstream(&mut parts.headers, &forward.hop, forward.principal)?;
         parts.version = Version::HTTP_11;
-        let upload = Upload::new(limit, Arc::clone(forward.hop.watch));
+        let upload = Upload::new(allowance, Arc::clone(forward.hop.watch));
         let mut body = Some(if body.is_end_stream() { RequestBody::Empty } else { upload.body(body) });
         let mut tried: Vec<Arc<Endpoint>> = Vec::new();
         loop {
@@ -226,16 +228,6 @@ fn body_is_untouched(body: &mut Option<RequestBody>, upload: &Upload) -> bool {
             true
         }
         None => false,
-    }
-}
-
-/// Refuses a body that says beforehand that it is too long.
-fn refuse_declared(parts: &Parts, limit: u64) -> Result<()> {
-    let declared =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match declared {
-        Some(declared) if declared > limit => Err(body::too_large(limit)),
-        _ => Ok(()),
     }
 }
 
