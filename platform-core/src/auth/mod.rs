@@ -149,6 +149,7 @@ impl Auth {
         own.correlation_id = ctx.correlation_id.clone();
         own.causation_id = ctx.causation_id;
         own.trace = ctx.trace;
+        own.commits = ctx.commits.clone();
         own
     }
 }

@@ -78,22 +78,21 @@ impl Relay {
             let moved = self.step(&mut place).await?;
             pause.reset();
             if moved == AT_ONCE {
-                // The commit of the last event may have more of them.
-                let before_last = place.after.commit.saturating_sub(1);
-                self.relayed.send_if_modified(|upto| {
-                    let further = before_last > *upto;
-                    *upto = before_last.max(*upto);
-                    further
-                });
+                // There may be more of the last commit.
+                self.advance(place.after.commit.saturating_sub(1));
                 continue;
             }
-            self.relayed.send_replace(upto);
+            self.advance(upto);
             if moved > 0 {
                 shutdown.sleep(&*self.backends.runtime, GATHER).await;
             }
             self.wait(&mut place, &mut committed, shutdown).await?;
         }
         self.trim(&mut place).await.map(|_| ())
+    }
+
+    fn advance(&self, upto: Position) {
+        self.relayed.send_if_modified(|relayed| std::mem::replace(relayed, upto.max(*relayed)) < upto);
     }
 
     /// The position of the last event of every partition.

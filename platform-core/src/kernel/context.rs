@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CorrelationId, Error, EventId, Permission, RawId, Result, SessionId, Timestamp, UserId, limits};
+use super::{
+    Commits, CorrelationId, Error, EventId, Permission, Positions, RawId, Result, SessionId, Timestamp,
+    UserId, limits,
+};
 
 /// Who caused something. Text form: `user:user_…`, `service:…`, `anonymous`, `system`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -197,6 +200,8 @@ pub struct Context {
     pub reason: Option<String>,
     /// The trace this belongs to.
     pub trace: Option<TraceParent>,
+    /// Where the commands that were given this context, or a clone of it, have committed.
+    pub commits: Commits,
 }
 
 impl Context {
@@ -211,6 +216,7 @@ impl Context {
             client: ClientInfo::default(),
             reason: None,
             trace: None,
+            commits: Commits::default(),
         }
     }
 
@@ -242,6 +248,12 @@ impl Context {
     pub fn with_key(mut self, key: IdempotencyKey) -> Context {
         self.idempotency_key = Some(key);
         self
+    }
+
+    /// How far each store was after the commands that were given this context, or a clone of it: what a
+    /// read waits for that is to see them (`Platform::wait_for`).
+    pub fn positions(&self) -> Positions {
+        self.commits.positions()
     }
 
     /// The signed-in user.

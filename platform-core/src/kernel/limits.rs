@@ -55,6 +55,11 @@ pub const LOGIN_FAILURES: u32 = 10;
 /// Transfers of one page of the ledger (TigerBeetle's 1 MiB message holds 8,190).
 pub const LEDGER_PAGE_TRANSFERS: usize = 8_190;
 
+/// Bytes of the name of a store, a collection or an index: PostgreSQL cuts names at 63.
+pub const STORE_NAME_BYTES: usize = 48;
+/// Stores whose positions a read waits for: the seven domains' and an application's own.
+pub const POSITIONS: usize = 64;
+
 /// Bytes of an e-mail address (RFC 5321, 4.5.3.1.3, without the brackets).
 pub const EMAIL_BYTES: usize = 254;
 /// Bytes of any name that a person gives to something.

@@ -13,6 +13,7 @@ pub mod merkle;
 mod money;
 mod page;
 mod permission;
+mod positions;
 mod schema;
 mod sealed;
 mod secret;
@@ -29,6 +30,7 @@ pub use id::{
 pub use money::{Amount, Asset, Balance};
 pub use page::{Cursor, Page, PageRequest};
 pub use permission::Permission;
+pub use positions::{Commits, Positions};
 pub use sealed::{DataKey, Sealed};
 pub use secret::Secret;
 

@@ -8,11 +8,12 @@ mod transfer_proof;
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::backbone::{Backbone, DeadLetters, HandlerLag, OutboxLag, PARTITIONS, Parts};
-use crate::kernel::{BoxFuture, Context, Permission, Result};
+use crate::kernel::{BoxFuture, Context, Permission, Positions, Result};
 use crate::ports::store::{Schema, Store};
 use crate::ports::{Backends, Database};
 use domains::{Domains, Settings};
@@ -146,6 +147,39 @@ impl Platform {
     /// `backbone.not_running` when nothing runs, or it is stopped meanwhile.
     pub async fn settled(&self) -> Result<()> {
         self.0.backbone.settled().await
+    }
+
+    /// Waits until every handler has handled the events of all commits up to these positions, at most
+    /// `within`: so a read sees what a command has caused elsewhere, without waiting for everybody else as
+    /// [`Platform::settled`] does. See [`Backbone::wait_for`] for what it does not wait for.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use platform_core::{Platform, kernel::{Context, PageRequest}, users::NewProfile};
+    /// # use platform_core::audit::EventsQuery;
+    /// # use platform_core::ports::{MemoryBackends, runtime::SimRuntime};
+    /// # let world = SimRuntime::new(1);
+    /// # let memory = MemoryBackends::new(world.runtime());
+    /// # world.block_on(async {
+    /// # let platform = Platform::builder(memory.backends().await?).build().await?;
+    /// # platform.start().await?;
+    /// let ctx = Context::service("shop");
+    /// let new = NewProfile { id: None, email: "ada@example.org".parse()?, name: None };
+    /// let ada = platform.users().create(&ctx, &new).await?;
+    /// platform.wait_for(&ctx.positions(), Duration::from_secs(5)).await?;
+    /// let query = EventsQuery { subject: Some(ada.id.to_string()), ..EventsQuery::default() };
+    /// let entries = platform.audit().events(&ctx, &query, &PageRequest::default()).await?;
+    /// assert_eq!(entries.items.len(), 1);
+    /// # platform.stop().await;
+    /// # Ok::<_, platform_core::kernel::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Backbone::wait_for`]: `positions.not_reached`, `positions.unknown_store`,
+    /// `backbone.not_running`.
+    pub async fn wait_for(&self, positions: &Positions, within: Duration) -> Result<()> {
+        self.0.backbone.wait_for(positions, within).await
     }
 
     /// Events that could not be handled.

@@ -65,6 +65,7 @@ impl Transactions {
         let opening = Opening { id, asset: AssetCode::of(&asset), floor, claim };
         let riders = Riders { writes: batch.writes, events: batch.events };
         let opened = self.ledger.open_account(opening, riders).await?;
+        self.collect(context);
         self.account_unchecked(AccountId(opened.frame.id), None).await
     }
 
@@ -77,7 +78,7 @@ impl Transactions {
         context.require(&LEDGER_TRANSFER)?;
         let new = self.new_transfer(request).await?;
         let claim = claim(context, "transfer", request, vec![request.id.is_none()])?;
-        let (created, existed) = match self.one(new, claim).await? {
+        let (created, existed) = match self.one(context, new, claim).await? {
             Outcome::Created(created) => (created, false),
             Outcome::Exists(created) => (created, true),
             Outcome::Rejected(rejection) => return Err(rejection.into()),
@@ -99,7 +100,7 @@ impl Transactions {
         }
         let made_ids = batch.transfers.iter().map(|request| request.id.is_none()).collect();
         let claim = claim(context, "transfer_batch", batch, made_ids)?;
-        let outcomes = self.record(Transfers { items, linked: batch.linked, claim }).await?;
+        let outcomes = self.record(context, Transfers { items, linked: batch.linked, claim }).await?;
         if batch.linked {
             check_linked(&outcomes)?;
         }
@@ -134,7 +135,7 @@ impl Transactions {
     ) -> Result<Vec<Outcome>> {
         context.require(&LEDGER_TRANSFER)?;
         check_length(items.len())?;
-        self.record(Transfers { items, linked, claim: None }).await
+        self.record(context, Transfers { items, linked, claim: None }).await
     }
 
     /// Posts a pending transfer, in full or in part.
@@ -151,7 +152,7 @@ impl Transactions {
             },
         };
         let claim = claim(context, "post", &(id, request), vec![true])?;
-        self.end(id, Action::Post { pending: id, amount }, claim).await
+        self.end(context, id, Action::Post { pending: id, amount }, claim).await
     }
 
     /// Voids a pending transfer.
@@ -161,29 +162,42 @@ impl Transactions {
     pub async fn void(&self, context: &Context, id: TransferId) -> Result<Transfer> {
         context.require(&LEDGER_TRANSFER)?;
         let claim = claim(context, "void", &id, vec![true])?;
-        self.end(id, Action::Void { pending: id }, claim).await
+        self.end(context, id, Action::Void { pending: id }, claim).await
     }
 
-    async fn end(&self, id: TransferId, action: Action, claim: Option<Claim>) -> Result<Transfer> {
-        match self.one(NewTransfer { id: self.db.new_id(), action }, claim).await? {
+    async fn end(
+        &self,
+        context: &Context,
+        id: TransferId,
+        action: Action,
+        claim: Option<Claim>,
+    ) -> Result<Transfer> {
+        match self.one(context, NewTransfer { id: self.db.new_id(), action }, claim).await? {
             Outcome::Rejected(rejection) => Err(Error::from(rejection).with("transfer", id)),
             Outcome::Created(_) | Outcome::Exists(_) => self.transfer_unchecked(id).await,
         }
     }
 
     /// Hands transfers to the ledger, and counts what became of them.
-    async fn record(&self, transfers: Transfers) -> Result<Vec<Outcome>> {
+    async fn record(&self, context: &Context, transfers: Transfers) -> Result<Vec<Outcome>> {
         let outcomes = self.ledger.transfer(transfers).await?;
         self.counts.count(&outcomes);
+        self.collect(context);
         Ok(outcomes)
     }
 
-    async fn one(&self, new: NewTransfer, claim: Option<Claim>) -> Result<Outcome> {
-        let outcomes = self.record(Transfers { items: vec![new], linked: false, claim }).await?;
+    async fn one(&self, context: &Context, new: NewTransfer, claim: Option<Claim>) -> Result<Outcome> {
+        let outcomes = self.record(context, Transfers { items: vec![new], linked: false, claim }).await?;
         outcomes
             .first()
             .copied()
             .ok_or_else(|| Error::internal("ledger.no_outcome", "a transfer has no outcome"))
+    }
+
+    /// Collects the position. The page of this request may be an earlier one; waiting for a few more costs
+    /// nothing, and the sequencer need not tell everybody.
+    fn collect(&self, context: &Context) {
+        context.commits.include(self.db.store.name(), *self.db.store.committed().borrow());
     }
 
     async fn new_transfer(&self, request: &TransferRequest) -> Result<NewTransfer> {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod faults;
+mod positions;
 mod properties;
 mod sagas;
 mod scenarios;

@@ -58,8 +58,11 @@ impl Domain for Speaker {
 
 impl Voice {
     pub async fn say(&self, key: &str) -> Result<u64> {
-        let ctx = Context::service("test");
-        let done = command(&self.0, &ctx, "speaker.say", key, |mut work| async move {
+        self.say_in(&Context::service("test"), key).await
+    }
+
+    pub async fn say_in(&self, ctx: &Context, key: &str) -> Result<u64> {
+        let done = command(&self.0, ctx, "speaker.say", key, |mut work| async move {
             let next = work.load::<Counter>(key).await?.map_or(0, |counter| counter.next);
             work.put(&Counter { key: key.to_owned(), next: next + 1 })?;
             work.publish(&Said { key: key.to_owned(), number: next })?;

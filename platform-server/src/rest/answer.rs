@@ -30,6 +30,10 @@ use crate::server::Server;
 /// The longest that a handler may take: every command of ours is far below, a client gives up about then.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a call waits until what it is to see is visible: handlers need milliseconds, unless one stands
+/// still.
+const CONSISTENCY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What the access log and the metrics want to know of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
@@ -127,6 +131,12 @@ async fn serve(endpoint: Arc<Endpoint>, server: Arc<Server>, request: Request) -
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
     let mut response = finish(result, &info, endpoint.path);
+    let committed = context.positions();
+    if !committed.is_empty()
+        && let Ok(token) = HeaderValue::try_from(committed.to_string())
+    {
+        response.headers_mut().insert(headers::CONSISTENCY_TOKEN, token);
+    }
     if let Some(limit) = &decision.limit {
         write_limit(response.headers_mut(), limit);
     }
@@ -148,9 +158,13 @@ async fn attempt(
 ) -> Result<Response<Bytes>> {
     headers::fill(context, endpoint, &parts.headers)?;
     headers::require_identity(&parts.headers)?;
+    let awaited = headers::awaited(&parts.headers)?;
     let path = path?;
     let body = read_body(&parts.headers, body, limits::BODY_BYTES).await?;
     *is_unread = false;
+    if !awaited.is_empty() {
+        server.platform.wait_for(&awaited, CONSISTENCY_TIMEOUT).await?;
+    }
     let received = Received { path, uri: parts.uri, headers: parts.headers, body };
     let call = Call { context: context.clone(), server: Arc::clone(server) };
     let running = AssertUnwindSafe(endpoint.run(call, received)).catch_unwind();

@@ -1,7 +1,9 @@
 //! What the headers of a request say: who, which request, which trace, under which key.
 
 use http::{HeaderMap, HeaderName, header};
-use platform_core::kernel::{ClientInfo, Context, CorrelationId, Error, Result, Secret, TraceParent, limits};
+use platform_core::kernel::{
+    ClientInfo, Context, CorrelationId, Error, Positions, Result, Secret, TraceParent, limits,
+};
 
 use super::Endpoint;
 
@@ -9,6 +11,8 @@ use super::Endpoint;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `traceparent` of W3C Trace Context.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `Consistency-Token`: what a call has committed, and what a call waits for before it begins.
+pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CHANGE_REASON: HeaderName = HeaderName::from_static("x-change-reason");
 
@@ -40,6 +44,20 @@ pub(crate) fn fill(context: &mut Context, endpoint: &Endpoint, headers: &HeaderM
         context.reason = Some(reason.to_owned());
     }
     Ok(())
+}
+
+/// What the call is to see: the tokens of earlier answers, in one header or several.
+///
+/// # Errors
+/// `positions.invalid`.
+pub(crate) fn awaited(headers: &HeaderMap) -> Result<Positions> {
+    let mut awaited = Positions::default();
+    for value in headers.get_all(CONSISTENCY_TOKEN) {
+        // What is no text is no token either.
+        let token: Positions = value.to_str().unwrap_or_default().parse()?;
+        token.iter().for_each(|(store, position)| awaited.include(store, position));
+    }
+    Ok(awaited)
 }
 
 /// The bearer token of `Authorization`, if there is the header.

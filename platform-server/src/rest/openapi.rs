@@ -100,12 +100,17 @@ impl Operation {
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255}
             }));
         }
-        let reply = match &self.reply.1 {
+        parameters.push(json!({"$ref": "#/components/parameters/ConsistencyToken"}));
+        let mut reply = match &self.reply.1 {
             Some((content_type, schema)) => {
                 json!({"description": "done", "content": {*content_type: {"schema": schema}}})
             }
             None => json!({"description": "done"}),
         };
+        if let (Value::Object(reply), false) = (&mut reply, endpoint.method == http::Method::GET) {
+            let token = json!({"$ref": "#/components/headers/ConsistencyToken"});
+            reply.insert("headers".to_owned(), json!({"Consistency-Token": token}));
+        }
         let mut operation = Map::new();
         let mut put = |name: &str, value: Value| operation.insert(name.to_owned(), value);
         put("summary", json!(endpoint.summary));
@@ -158,6 +163,15 @@ pub fn document(endpoints: &[Endpoint]) -> Value {
             "responses": {"Problem": {
                 "description": "a problem (RFC 9457)",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            }},
+            "parameters": {"ConsistencyToken": {
+                "name": "Consistency-Token", "in": "header", "required": false,
+                "description": "begins when everything has happened that followed from the requests whose answers had these tokens (several with commas between); 503 `positions.not_reached` when that takes more than five seconds",
+                "schema": {"type": "string"}
+            }},
+            "headers": {"ConsistencyToken": {
+                "description": "opaque: sent with a later request, that one sees what this one has done, everywhere; absent when nothing was written",
+                "schema": {"type": "string"}
             }},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
         }

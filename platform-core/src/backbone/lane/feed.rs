@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::Lane;
 use crate::backbone::mark::{Mark, StoredMark, mark_key, read_marks};
 use crate::backbone::{Kind, generation};
-use crate::kernel::{Event, EventPosition, Result};
+use crate::kernel::{Event, EventPosition, Position, Result};
 use crate::ports::log::{EventLog, Record};
 use crate::ports::store::DocKey;
 
@@ -20,6 +20,8 @@ pub(in crate::backbone) struct Progress {
     pub(in crate::backbone) next: watch::Sender<u64>,
     /// Everything up to this event was handled, and that is committed.
     pub(in crate::backbone) handled: watch::Sender<EventPosition>,
+    /// The events of all commits up to this one were handled.
+    pub(in crate::backbone) passed: watch::Sender<Position>,
     /// Keys whose events failed and are tried again by themselves.
     pub(in crate::backbone) retrying: watch::Sender<usize>,
 }
@@ -31,6 +33,7 @@ impl Progress {
             partition,
             next: watch::Sender::new(0),
             handled: watch::Sender::new(EventPosition::START),
+            passed: watch::Sender::new(0),
             retrying: watch::Sender::new(0),
         }
     }
@@ -119,6 +122,9 @@ impl Feed {
             self.waiting.retain(|waiting| waiting.event.position > done);
         }
         self.progress.handled.send_if_modified(|shown| std::mem::replace(shown, done) != done);
+        let upcoming = self.waiting.front().map_or(done.commit, |waiting| waiting.event.position.commit);
+        let passed = upcoming.saturating_sub(1);
+        self.progress.passed.send_if_modified(|shown| std::mem::replace(shown, passed) != passed);
         let next = self.waiting.front().map_or(self.read_from, |waiting| waiting.mark.offset - 1);
         self.progress.next.send_if_modified(|shown| std::mem::replace(shown, next) != next);
     }

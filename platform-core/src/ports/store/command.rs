@@ -22,7 +22,7 @@ pub struct Reply<R> {
 pub struct Done<R> {
     /// The answer.
     pub value: R,
-    /// The commit: a read may wait for it with [`Database::wait_for`].
+    /// The commit; the context has collected it, too.
     pub position: Position,
     /// The new values of the counters, in the order of the `Add`s; empty when replayed.
     pub counters: Vec<i64>,
@@ -30,8 +30,8 @@ pub struct Done<R> {
     pub replayed: bool,
 }
 
-/// Runs a command: `decide` loads and decides on a [`Work`], and what it decided is committed. After
-/// a conflict it is run again with a new `Work`, at most [`limits::COMMAND_ATTEMPTS`] times, so it has
+/// Runs a command: `decide` loads and decides on a [`Work`], and what it decided is committed; the
+/// context collects the position ([`Context::positions`]). After a conflict it is run again with a new `Work`, at most [`limits::COMMAND_ATTEMPTS`] times, so it has
 /// no effect but on its `Work`.
 ///
 /// If the context has an idempotency key, the answer is remembered for
@@ -41,6 +41,23 @@ pub struct Done<R> {
 /// # Errors
 /// What `decide` returns; `idempotency.key_reused`; what [`CommitError`] turns into.
 pub async fn command<R, F, Fut>(
+    db: &Database,
+    context: &Context,
+    operation: &'static str,
+    request: &(impl Serialize + ?Sized),
+    decide: F,
+) -> Result<Done<R>>
+where
+    R: Serialize + DeserializeOwned,
+    F: FnMut(Work) -> Fut,
+    Fut: Future<Output = Result<Reply<R>>>,
+{
+    let done = run(db, context, operation, request, decide).await?;
+    context.commits.include(db.store.name(), done.position);
+    Ok(done)
+}
+
+async fn run<R, F, Fut>(
     db: &Database,
     context: &Context,
     operation: &'static str,

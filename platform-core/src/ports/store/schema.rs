@@ -131,9 +131,9 @@ pub(crate) const IDEMPOTENCY: Collection =
 /// Where a store remembers how far its handlers are.
 pub(crate) const INBOX: Collection = Collection::json("_inbox");
 
-/// Lower case, digits and `_`, at most 48 bytes (PostgreSQL cuts names at 63).
+/// Lower case, digits and `_`, at most [`limits::STORE_NAME_BYTES`].
 fn is_name(name: &str) -> bool {
-    (1..=48).contains(&name.len())
+    (1..=limits::STORE_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
