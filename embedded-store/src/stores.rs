@@ -176,4 +176,9 @@ impl Stores for EmbeddedStores {
     fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
         Box::pin(async { self.open_store(schema) })
     }
+
+    /// The folder is locked by its process.
+    fn are_held_alone(&self) -> bool {
+        true
+    }
 }

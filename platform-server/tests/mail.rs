@@ -131,6 +131,8 @@ fn what_became_of_a_mail_is_told_truthfully() {
     world.mail.fail_next([Fault::RefuseRecipient(550)]);
     let id = accepted(&world.send(mail_to("nobody@example.org")));
     assert_eq!(world.until(&id, "failed")["cause"], "RCPT: 550");
+    let retry = world.call("POST", &format!("/v1/notifications/{id}/retry"), None);
+    assert_eq!((retry.status, retry.code().as_str()), (409, "notifications.not_dead"));
     world.mail.fail_next([Fault::RefuseContent(451)]);
     let id = accepted(&world.send(mail_to("ada@example.org")));
     let view = world.until(&id, "scheduled");
@@ -212,4 +214,20 @@ fn what_was_accepted_is_sent_after_a_crash() {
     addresses.sort();
     addresses.dedup();
     assert_eq!((addresses.len(), world.mail.mails().len()), (20, 21));
+}
+
+#[test]
+fn a_mail_that_was_being_sent_in_a_crash_is_put_off_at_once_as_one_that_may_have_gone_out() {
+    let mut world = World::new(Options::default());
+    world.call("PUT", "/v1/notifications/templates/shipped", Some(template()));
+    world.mail.fail_next([Fault::Hang]);
+    let id = accepted(&world.send(mail_to("ada@example.org")));
+    world.until(&id, "claimed");
+    let World { runtime, mail, folder, process, token, .. } = world;
+    process.kill();
+    let process = start(&folder.path().join("data"), &mail);
+    let root = process.client().with_token(&token);
+    let mut world = World { runtime, mail, folder, process, root, token };
+    let view = world.until(&id, "scheduled");
+    assert_eq!(view["attempts"][0]["outcome"], "ambiguous");
 }

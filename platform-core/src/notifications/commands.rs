@@ -1,12 +1,12 @@
 //! What changes something: sending, templates, preferences.
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, NotRetried};
 use super::events;
 use super::model::{NotificationView, PreferencesView};
 use super::tables::{Notification, Preferences, SendRequest, Template, TemplateRevision};
 use super::templates::{Locale, TemplateName, TemplateSpec};
 use super::{Inner, error};
-use crate::kernel::{Context, ErrorKind, Position, Result, Timestamp, UserId};
+use crate::kernel::{Context, ErrorKind, NotificationId, Position, Result, Timestamp, UserId};
 use crate::ports::store::{Stored, Work, command};
 use crate::users::{Email, Profile, Status};
 
@@ -23,6 +23,28 @@ impl Inner {
         let done = command(&self.db, context, "notifications.send", request, |mut work| async move {
             let language = self.check(request, work.now()).await?;
             let notification = accept(&mut work, request, language.as_ref(), None).await?;
+            work.reply(NotificationView::from(&notification))
+        })
+        .await?;
+        Ok(done.value)
+    }
+
+    pub(super) async fn retry(&self, context: &Context, id: NotificationId) -> Result<NotificationView> {
+        let done = command(&self.db, context, "notifications.retry", &id, |mut work| async move {
+            let stored = work.load::<Notification>(*id.as_bytes()).await?.ok_or_else(error::not_found)?;
+            let mut notification = stored.value;
+            let attempts = notification.delivery.attempts.len() as u32;
+            notification.delivery.retry(work.now()).map_err(|refused| match refused {
+                NotRetried::NotDead => error::not_dead(notification.delivery.state.name()),
+                NotRetried::Late => error::past_deadline(),
+                NotRetried::Forgotten => error::content_forgotten(),
+            })?;
+            if !self.channels.contains_key(&notification.channel) {
+                return Err(error::channel_not_configured(&notification.channel));
+            }
+            let user_id = notification.user_id;
+            work.publish(&events::NotificationRetried { notification_id: id, user_id, attempts })?;
+            work.put(&notification)?;
             work.reply(NotificationView::from(&notification))
         })
         .await?;

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! accepted ──┐                       ┌──> sent
-//!            ├──> claimed ───────────┼──> failed      the channel refused for good
-//! scheduled ─┘    attempt, fence     ├──> dead        refused for now, too often
-//!     ^               │              └──> unknown     may or may not have gone out
+//!     ^      ├──> claimed ───────────┼──> failed      the channel refused for good
+//!     │      │    attempt, fence     ├──> dead        refused for now, too often
+//! scheduled ─┘        │              └──> unknown     may or may not have gone out
 //!     └───────────────┘ later
 //! accepted, scheduled ──> expired, suppressed
+//! dead ──> accepted                                   only on request
 //! ```
 //!
 //! - A claim carries a fence that only grows. Who reports with an older one is told so, and nothing changes.
-//! - A claim whose time is over is an attempt whose outcome is unknown: its holder may have died after the
-//!   message went out.
-//! - The right-hand states are final.
+//! - A claim whose time is over, or whose process has ended, is an attempt whose outcome is unknown: its
+//!   holder may have died after the message went out.
+//! - The right-hand states are final. A dead delivery is certain not to have gone out: for [`KEPT`] it can be
+//!   retried on request.
 
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use crate::kernel::Timestamp;
 pub(super) const ATTEMPTS: u32 = 10;
 /// The delay after the first attempt; it doubles with each one.
 const FIRST_DELAY: Duration = Duration::from_secs(15);
+/// How long a dead delivery keeps what it would have said, so that it can be retried.
+pub(super) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 
@@ -47,6 +51,9 @@ pub enum State {
         fence: u64,
         /// After this the claim is void.
         until: Timestamp,
+        /// The process that sends it, by a name of its own.
+        #[serde(default)]
+        by: String,
     },
     /// The channel took it.
     Sent {
@@ -60,7 +67,11 @@ pub enum State {
     /// The recipient does not want it, or is not there any more.
     Suppressed,
     /// It was refused for the time being, too often.
-    Dead,
+    Dead {
+        /// Until when it can be retried; absent when what it would have said is forgotten.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     /// It may or may not have gone out.
     Unknown,
 }
@@ -76,7 +87,7 @@ impl State {
             State::Failed => "failed",
             State::Expired => "expired",
             State::Suppressed => "suppressed",
-            State::Dead => "dead",
+            State::Dead { .. } => "dead",
             State::Unknown => "unknown",
         }
     }
@@ -168,6 +179,17 @@ pub enum Claim {
     Changed,
 }
 
+/// A delivery that is not dead, or was dead for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRetried {
+    /// It is not dead.
+    NotDead,
+    /// Its deadline is over.
+    Late,
+    /// What it would have said is forgotten.
+    Forgotten,
+}
+
 /// A report came with an old fence: another worker has taken over, or the delivery is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fenced;
@@ -194,22 +216,22 @@ impl Delivery {
             State::Scheduled { due_at } => due_at,
             // A running attempt is not cut short by the deadline: the channel was told about it.
             State::Claimed { until, .. } => return Some(until),
+            State::Dead { until } => return until,
             _ => return None,
         };
         Some(self.deadline.map_or(due_at, |deadline| due_at.min(deadline)))
     }
 
-    /// Takes it for an attempt that must be reported before `until`. `jitter` is uniform in 0..1 and
-    /// spreads the delay when a lost claim is put off.
-    pub fn claim(&mut self, now: Timestamp, until: Timestamp, jitter: f64) -> Claim {
+    /// Takes it for an attempt by the process `by`, which must be reported before `until`. `jitter` is
+    /// uniform in 0..1 and spreads the delay when a lost claim is put off.
+    pub fn claim(&mut self, now: Timestamp, until: Timestamp, by: &str, jitter: f64) -> Claim {
         match self.state {
             State::Claimed { until, .. } if until <= now => {
-                let lost = Report {
-                    outcome: Outcome::Ambiguous,
-                    cause: Some("the worker was lost".to_owned()),
-                    receipt: None,
-                };
-                self.settle(now, jitter, lost);
+                self.settle(now, jitter, lost());
+                return Claim::Changed;
+            }
+            State::Dead { until: Some(until) } if until <= now => {
+                self.state = State::Dead { until: None };
                 return Claim::Changed;
             }
             State::Accepted => {}
@@ -229,8 +251,35 @@ impl Delivery {
             cause: None,
             receipt: None,
         });
-        self.state = State::Claimed { attempt: self.attempts.len() as u32, fence: self.fence, until };
+        let (attempt, by) = (self.attempts.len() as u32, by.to_owned());
+        self.state = State::Claimed { attempt, fence: self.fence, until, by };
         Claim::Granted { fence: self.fence }
+    }
+
+    /// Ends the attempt of another process, which is known to have ended. Says whether there was one.
+    pub fn orphan(&mut self, now: Timestamp, own: &str, jitter: f64) -> bool {
+        let orphaned = matches!(&self.state, State::Claimed { by, .. } if by != own);
+        if orphaned {
+            self.settle(now, jitter, lost());
+        }
+        orphaned
+    }
+
+    /// Begins a dead delivery anew: due at once, with all its attempts.
+    ///
+    /// # Errors
+    /// [`NotRetried`]: nothing changes.
+    pub fn retry(&mut self, now: Timestamp) -> Result<(), NotRetried> {
+        match self.state {
+            State::Dead { .. } if self.is_late(now) => Err(NotRetried::Late),
+            State::Dead { until: Some(until) } if now < until => {
+                self.attempts.clear();
+                self.end(State::Accepted, None);
+                Ok(())
+            }
+            State::Dead { .. } => Err(NotRetried::Forgotten),
+            _ => Err(NotRetried::NotDead),
+        }
     }
 
     /// Ends the attempt that was claimed with `fence`.
@@ -287,7 +336,9 @@ impl Delivery {
             Outcome::Deferred if tried >= ATTEMPTS => {
                 // An earlier attempt may have gone out: then nobody can say that it did not.
                 let unclear = self.attempts.iter().any(|attempt| attempt.outcome == Some(Outcome::Ambiguous));
-                self.end(if unclear { State::Unknown } else { State::Dead }, report.cause);
+                let kept = self.deadline.map_or(now.plus(KEPT), |deadline| deadline.min(now.plus(KEPT)));
+                let dead = State::Dead { until: Some(kept) };
+                self.end(if unclear { State::Unknown } else { dead }, report.cause);
             }
             Outcome::Ambiguous | Outcome::Deferred => {
                 self.state = State::Scheduled { due_at: now.plus(delay(tried, jitter)) };
@@ -299,6 +350,12 @@ impl Delivery {
         self.state = state;
         self.cause = cause;
     }
+}
+
+/// Of an attempt whose worker is gone.
+fn lost() -> Report {
+    let cause = Some("the worker was lost".to_owned());
+    Report { outcome: Outcome::Ambiguous, cause, receipt: None }
 }
 
 /// The delay after the attempt with this number: it doubles, and a random half of it is taken off so that
@@ -329,7 +386,7 @@ mod tests {
     }
 
     fn claim(delivery: &mut Delivery, now: u64) -> Claim {
-        delivery.claim(at(now), at(now).plus(LEASE), 1.0)
+        delivery.claim(at(now), at(now).plus(LEASE), "p1", 1.0)
     }
 
     #[test]
@@ -356,7 +413,53 @@ mod tests {
             now += due_at.since(at(now)).as_secs();
         }
         assert_eq!(delays, [15, 30, 60, 120, 240, 480, 960, 1920, 3600]);
-        assert_eq!((delivery.state, delivery.cause.as_deref()), (State::Dead, Some("451")));
+        let until = Some(at(now).plus(KEPT));
+        assert_eq!((&delivery.state, delivery.cause.as_deref()), (&State::Dead { until }, Some("451")));
+    }
+
+    fn dead(deadline: Option<u64>) -> Delivery {
+        let mut delivery = new(deadline);
+        for attempt in 1..=u64::from(ATTEMPTS) {
+            claim(&mut delivery, attempt * 4_000);
+            delivery.report(attempt, at(attempt * 4_000), 1.0, report(Outcome::Deferred)).unwrap();
+        }
+        delivery
+    }
+
+    #[test]
+    fn a_dead_delivery_begins_anew_on_request_but_not_past_its_deadline_nor_when_it_is_forgotten() {
+        let mut delivery = dead(None);
+        delivery.retry(at(50_000)).unwrap();
+        assert_eq!((&delivery.state, delivery.attempts.len()), (&State::Accepted, 0));
+        assert_eq!(delivery.retry(at(50_000)), Err(NotRetried::NotDead));
+        assert_eq!(claim(&mut delivery, 50_000), Claim::Granted { fence: u64::from(ATTEMPTS) + 1 });
+
+        let mut delivery = dead(Some(60_000));
+        assert_eq!(delivery.clone().retry(at(59_999)), Ok(()));
+        assert_eq!(delivery.retry(at(60_000)), Err(NotRetried::Late));
+
+        let mut delivery = dead(None);
+        let until = delivery.due_at(at(0)).unwrap();
+        assert_eq!(delivery.claim(until, until.plus(LEASE), "p1", 1.0), Claim::Changed);
+        assert_eq!((&delivery.state, delivery.due_at(at(0))), (&State::Dead { until: None }, None));
+        assert_eq!(delivery.retry(at(50_000)), Err(NotRetried::Forgotten));
+    }
+
+    #[test]
+    fn the_attempt_of_a_process_that_ended_may_have_gone_out() {
+        let mut delivery = new(None);
+        claim(&mut delivery, 0);
+        assert!(!delivery.orphan(at(1), "p1", 1.0), "it is our own");
+        assert!(delivery.orphan(at(1), "p2", 1.0));
+        assert_eq!(delivery.attempts[0].outcome, Some(Outcome::Ambiguous));
+        assert_eq!(delivery.state, State::Scheduled { due_at: at(16) });
+        assert!(!delivery.orphan(at(1), "p2", 1.0));
+        assert_eq!(delivery.report(1, at(2), 0.0, report(Outcome::Sent)), Err(Fenced));
+
+        let mut held = Delivery::new(at(0), None, None, IfUnknown::Hold);
+        claim(&mut held, 0);
+        assert!(held.orphan(at(1), "p2", 1.0));
+        assert_eq!(held.state, State::Unknown);
     }
 
     #[test]
@@ -415,9 +518,11 @@ mod tests {
     fn the_stored_form_is_what_it_was() {
         let mut delivery = new(None);
         claim(&mut delivery, 0);
-        let json = r#"{"state":{"name":"claimed","attempt":1,"fence":1,"until":"2023-11-14T22:14:20Z"},"if_unknown":"resend","fence":1,"attempts":[{"started_at":"2023-11-14T22:13:20Z"}]}"#;
+        let json = r#"{"state":{"name":"claimed","attempt":1,"fence":1,"until":"2023-11-14T22:14:20Z","by":"p1"},"if_unknown":"resend","fence":1,"attempts":[{"started_at":"2023-11-14T22:13:20Z"}]}"#;
         assert_eq!(serde_json::to_string(&delivery).unwrap(), json);
         assert_eq!(serde_json::from_str::<Delivery>(json).unwrap(), delivery);
+        let older = serde_json::from_str::<State>(r#"{"name":"dead"}"#).unwrap();
+        assert_eq!(older, State::Dead { until: None });
     }
 
     #[derive(Debug, Clone)]
@@ -426,6 +531,8 @@ mod tests {
         Claim,
         Report { behind: u64, outcome: Outcome },
         Suppress,
+        Restart,
+        Retry,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -441,6 +548,8 @@ mod tests {
             3 => Just(Step::Claim),
             3 => (0..3u64, outcome).prop_map(|(behind, outcome)| Step::Report { behind, outcome }),
             1 => Just(Step::Suppress),
+            1 => Just(Step::Restart),
+            1 => Just(Step::Retry),
         ]
     }
 
@@ -457,6 +566,7 @@ mod tests {
             let mut now = 0;
             for step in steps {
                 let before = delivery.clone();
+                let retried = matches!(step, Step::Retry) && matches!(before.state, State::Dead { .. });
                 match step {
                     Step::Wait(seconds) => now += seconds,
                     Step::Claim => {
@@ -474,6 +584,15 @@ mod tests {
                         prop_assert_eq!(told.is_ok(), present);
                         prop_assert!(present || delivery == before);
                     }
+                    Step::Restart => {
+                        let claimed = matches!(before.state, State::Claimed { .. });
+                        prop_assert_eq!(delivery.orphan(at(now), "p2", jitter), claimed);
+                    }
+                    Step::Retry => {
+                        prop_assert_eq!(delivery.retry(at(now)).is_ok(), delivery != before);
+                        let late = deadline.is_some_and(|deadline| deadline <= now);
+                        prop_assert!(delivery == before || (retried && !late));
+                    }
                     Step::Suppress => {
                         let done = delivery.suppress("preference");
                         prop_assert_eq!(done, delivery != before);
@@ -481,15 +600,16 @@ mod tests {
                         prop_assert!(!(done && claimed));
                     }
                 }
-                if before.state.is_final() {
-                    prop_assert_eq!(&delivery, &before, "a final state changed");
+                if before.state.is_final() && !retried {
+                    prop_assert_eq!(delivery.state.name(), before.state.name(), "a final state changed");
                 }
                 prop_assert!(delivery.fence >= before.fence);
                 prop_assert!(delivery.attempts.len() <= ATTEMPTS as usize);
-                prop_assert_eq!(delivery.state.is_final(), delivery.due_at(at(0)).is_none());
+                let waits = !delivery.state.is_final() || matches!(delivery.state, State::Dead { until: Some(_) });
+                prop_assert_eq!(waits, delivery.due_at(at(0)).is_some());
                 let open = delivery.attempts.iter().filter(|attempt| attempt.outcome.is_none()).count();
                 prop_assert_eq!(open, usize::from(matches!(delivery.state, State::Claimed { .. })));
-                if delivery.state == State::Dead {
+                if matches!(delivery.state, State::Dead { .. }) {
                     prop_assert!(delivery.attempts.iter().all(|attempt| attempt.outcome == Some(Outcome::Deferred)));
                 }
             }
@@ -504,7 +624,10 @@ mod tests {
             let mut outcomes = outcomes.into_iter();
             for _ in 0..3 * ATTEMPTS {
                 let Some(due_at) = delivery.due_at(at(0)) else { break };
-                if let Claim::Granted { fence } = delivery.claim(due_at, due_at.plus(LEASE), 0.3) {
+                if delivery.state.is_final() {
+                    break; // a dead one is looked at once more, to forget what it would have said
+                }
+                if let Claim::Granted { fence } = delivery.claim(due_at, due_at.plus(LEASE), "p1", 0.3) {
                     match outcomes.next() {
                         Some(0) => delivery.report(fence, due_at, 0.3, report(Outcome::Sent)).unwrap(),
                         Some(1) => delivery.report(fence, due_at, 0.3, report(Outcome::Ambiguous)).unwrap(),

@@ -71,6 +71,18 @@ pub(super) fn deadline_passed() -> Error {
     Error::invalid("notifications.deadline_passed", "the deadline is not after now and after send_at")
 }
 
+pub(super) fn not_dead(state: &'static str) -> Error {
+    Error::conflict("notifications.not_dead", "only a dead delivery is retried").with("state", state)
+}
+
+pub(super) fn past_deadline() -> Error {
+    Error::conflict("notifications.past_deadline", "its deadline is over: it is not sent any more")
+}
+
+pub(super) fn content_forgotten() -> Error {
+    Error::conflict("notifications.content_forgotten", "it died too long ago: what it said is forgotten")
+}
+
 pub(super) fn unknown_channel(channel: &str) -> Error {
     Error::invalid("notifications.unknown_channel", "there is no such channel").with("channel", channel)
 }

@@ -39,6 +39,17 @@ pub struct AttemptFailed {
     pub due_at: Timestamp,
 }
 
+/// A dead delivery was begun anew on request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotificationRetried {
+    /// The notification.
+    pub notification_id: NotificationId,
+    /// The recipient, when it is a user.
+    pub user_id: Option<UserId>,
+    /// The attempts that had failed.
+    pub attempts: u32,
+}
+
 /// The channel took a notification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotificationSent {
@@ -100,6 +111,7 @@ macro_rules! about {
 about! {
     NotificationAccepted, notification_id => "notifications.accepted";
     AttemptFailed, notification_id => "notifications.attempt_failed";
+    NotificationRetried, notification_id => "notifications.retried";
     NotificationSent, notification_id => "notifications.sent";
     NotificationNotSent, notification_id => "notifications.not_sent";
     PreferencesChanged, user_id => "notifications.preferences_changed";

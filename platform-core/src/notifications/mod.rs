@@ -2,7 +2,8 @@
 //!
 //! What is accepted reaches one of the final states `sent`, `failed`, `expired`, `suppressed`, `dead` or
 //! `unknown`, whatever crashes in between. A message is rendered and sealed when it is accepted; the address
-//! of a user is asked for when it is sent. After the end neither is kept.
+//! of a user is asked for when it is sent. After the end neither is kept; only of a `dead` one, which certainly
+//! did not go out, the content is kept for a week (at most until its deadline), so that it can be retried.
 //!
 //! Sending is at least once: between the end of a message and its acknowledgement nobody can know (RFC 1047).
 //! Each attempt carries the same Message-ID; a template that says `"if_unknown": "hold"` is not sent twice.
@@ -56,6 +57,10 @@ struct Inner {
     users: Users,
     attempts: attempts::Attempts,
     disclosures: Disclosures,
+    /// The name of this process in claims.
+    process: String,
+    /// Whether no other process has the store.
+    alone: bool,
 }
 
 impl Notifications {
@@ -81,6 +86,8 @@ impl Notifications {
             users: users.clone(),
             attempts: attempts::Attempts::default(),
             disclosures: backends.disclosures.clone(),
+            process: backends.runtime.new_id().to_base32(),
+            alone: backends.stores.are_held_alone(),
         })))
     }
 
@@ -120,6 +127,16 @@ impl Notifications {
     pub async fn send(&self, context: &Context, request: SendRequest) -> Result<NotificationView> {
         context.require(&SEND)?;
         self.0.send(context, &request).await
+    }
+
+    /// Begins a dead delivery anew, with all its attempts.
+    ///
+    /// # Errors
+    /// `notifications.not_found`, `.not_dead`, `.past_deadline`, `.content_forgotten` a week after it died,
+    /// `.channel_not_configured`; as [`Context::require`] and [`crate::ports::store::command`].
+    pub async fn retry(&self, context: &Context, id: NotificationId) -> Result<NotificationView> {
+        context.require(&SEND)?;
+        self.0.retry(context, id).await
     }
 
     /// What became of a notification. Users may look at their own.

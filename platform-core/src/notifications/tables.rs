@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, State};
 use super::model::Category;
 use super::templates::{Locale, Rendered, TemplateName, TemplateSpec};
 use crate::kernel::{Actor, CorrelationId, Error, NotificationId, Result, Sealed, Timestamp, UserId};
@@ -87,7 +87,7 @@ pub(super) struct Notification {
     pub(super) template: TemplateName,
     pub(super) revision: u32,
     pub(super) category: Category,
-    /// What it says, sealed; forgotten when the delivery has ended.
+    /// What it says, sealed; forgotten when the delivery has ended and cannot be retried.
     pub(super) content: Option<Sealed>,
     pub(super) delivery: Delivery,
     pub(super) created_at: Timestamp,
@@ -98,6 +98,14 @@ pub(super) struct Notification {
 impl Notification {
     pub(super) const BY_DUE: &'static str = "by_due";
     pub(super) const BY_USER: &'static str = "by_user";
+    /// What is being sent, by the process that sends it.
+    pub(super) const BY_CLAIM: &'static str = "by_claim";
+
+    /// Forgets address and content.
+    pub(super) fn forget(&mut self) {
+        self.content = None;
+        self.to = None;
+    }
 
     /// Whose key its personal data are sealed under.
     fn person(&self) -> String {
@@ -144,7 +152,11 @@ fn unreadable() -> Error {
 
 impl Document for Notification {
     const COLLECTION: Collection = Collection::json("notifications").indexed(
-        &[Index::one(Notification::BY_DUE), Index::one(Notification::BY_USER)],
+        &[
+            Index::one(Notification::BY_DUE),
+            Index::one(Notification::BY_USER),
+            Index::one(Notification::BY_CLAIM),
+        ],
         Notification::reindex_body,
     );
 
@@ -157,6 +169,12 @@ impl Document for Notification {
         due.map(|at| Entry::new(Notification::BY_DUE, KeyWriter::new().time(at).finish()))
             .into_iter()
             .chain(self.user_id.map(|user| Entry::new(Notification::BY_USER, user.as_bytes().to_vec())))
+            .chain(match &self.delivery.state {
+                State::Claimed { by, .. } => {
+                    Some(Entry::new(Notification::BY_CLAIM, KeyWriter::new().text(by).finish()))
+                }
+                _ => None,
+            })
             .collect()
     }
 }

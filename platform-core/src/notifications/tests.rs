@@ -396,6 +396,86 @@ fn a_worker_that_dies_while_sending_is_replaced() {
 }
 
 #[test]
+fn after_a_restart_what_the_killed_process_was_sending_is_taken_up_at_once() {
+    for (template, state, attempts) in [("welcome", "sent", 2), ("held", "unknown", 1)] {
+        let world = World::idle();
+        world.put("held", json!({"text": "t", "subject": "s", "if_unknown": "hold"})).unwrap();
+        let template = template.parse().unwrap();
+        let sent = world.send(SendRequest { template, ..to("bob@example.org") });
+        world.run(Arc::clone(&world.notifications.0).claim_and_die(sent.id)).unwrap();
+        let killed = &world.notifications.0;
+        let world = World { notifications: Notifications(Arc::new(killed.restarted(true))), ..world };
+        world.start(1);
+        world.pass(16);
+        let view = world.look(&sent);
+        assert_eq!((view.state.as_str(), view.attempts.len()), (state, attempts));
+        assert_eq!(view.attempts[0].outcome, Some(Outcome::Ambiguous));
+    }
+}
+
+#[test]
+fn where_others_may_be_alive_their_claims_are_left_to_them_until_their_time_is_over() {
+    let world = World::idle();
+    let sent = world.send(to("bob@example.org"));
+    world.run(Arc::clone(&world.notifications.0).claim_and_die(sent.id)).unwrap();
+    let other = Notifications(Arc::new(world.notifications.0.restarted(false)));
+    let world = World { notifications: other, ..world };
+    world.start(1);
+    world.pass(140);
+    assert_eq!(world.state(&sent), "claimed");
+    world.pass(30);
+    assert_eq!(world.state(&sent), "sent");
+}
+
+#[test]
+fn a_dead_delivery_is_retried_on_request_and_then_its_content_is_forgotten() {
+    let world = World::new();
+    world.channel.fail_with(vec![transient(); delivery::ATTEMPTS as usize]);
+    let sent = world.send(to("bob@example.org"));
+    let retry = |context: &Context| world.run(world.notifications.retry(context, sent.id));
+    assert_eq!(retry(&system()).unwrap_err().code(), "notifications.not_dead");
+    world.pass(5 * 3600);
+    assert_eq!(world.state(&sent), "dead");
+    let somebody = signed_in(UserId(RawId([1; 16])), &[READ]);
+    assert_eq!(retry(&somebody).unwrap_err().code(), "auth.forbidden");
+    let keyed = system().with_key("again".parse().unwrap());
+    let first = retry(&keyed).unwrap();
+    assert_eq!((first.state.as_str(), first.attempts.len()), ("accepted", 0));
+    world.pass(1);
+    assert_eq!(retry(&keyed).unwrap(), first, "the same request has the same answer");
+    assert_eq!((world.state(&sent).as_str(), world.channel.sent().len()), ("sent", 1));
+    assert_eq!(world.stored(&sent).content, None);
+    let told: Vec<_> =
+        world.events().into_iter().filter(|event| *event != "notifications.attempt_failed").collect();
+    assert_eq!(
+        told,
+        ["notifications.accepted", "notifications.not_sent", "notifications.retried", "notifications.sent"]
+    );
+    let missing = world.run(world.notifications.retry(&system(), NotificationId(RawId([1; 16]))));
+    assert_eq!(missing.unwrap_err().code(), "notifications.not_found");
+}
+
+#[test]
+fn what_is_dead_too_long_or_past_its_deadline_is_not_retried() {
+    let world = World::new();
+    world.channel.fail_with(vec![transient(); 2 * delivery::ATTEMPTS as usize]);
+    let kept = world.send(to("bob@example.org"));
+    let late = world.send(SendRequest { deadline: Some(world.after(6 * 3600)), ..to("eve@example.org") });
+    world.pass(5 * 3600);
+    assert_eq!((world.state(&kept).as_str(), world.state(&late).as_str()), ("dead", "dead"));
+    assert!(world.stored(&kept).content.is_some());
+    let code = |sent: &NotificationView| {
+        world.run(world.notifications.retry(&system(), sent.id)).unwrap_err().code()
+    };
+    world.pass(3700);
+    assert_eq!(code(&late), "notifications.past_deadline");
+    assert_eq!(world.stored(&late).content, None);
+    world.pass(8 * 24 * 3600);
+    assert_eq!(code(&kept), "notifications.content_forgotten");
+    assert_eq!((world.stored(&kept).content, world.state(&kept).as_str()), (None, "dead"));
+}
+
+#[test]
 fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
     let world = World::over(|_| vec![Arc::new(Silent)]);
     world.start(1);

@@ -3,6 +3,9 @@
 //! It sleeps until the next notification is due or something was committed; it never polls. What is due is
 //! claimed in one commit, handed to the channels side by side, and each result is reported under the fence
 //! of its claim.
+//!
+//! A claim names its process. Where the stores are held by one process at a time, a claim of another one is
+//! known to be lost and settled at the start; elsewhere it is settled when its time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +48,19 @@ impl Inner {
     pub(super) async fn work(self: Arc<Self>, shutdown: Shutdown) {
         let mut committed = self.db.store.committed();
         let mut in_flight: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+        let mut orphans = self.alone;
         while !shutdown.is_asked() {
             committed.mark_unchanged();
-            let pause = match self.claim_due(IN_FLIGHT - in_flight.len()).await {
+            let settled = match orphans {
+                true => self.settle_orphans().await,
+                false => Ok(()),
+            };
+            orphans = settled.is_err();
+            let due = match settled {
+                Ok(()) => self.claim_due(IN_FLIGHT - in_flight.len()).await,
+                Err(error) => Err(error),
+            };
+            let pause = match due {
                 Ok((tasks, pause)) => {
                     for task in tasks {
                         in_flight.push(Box::pin(Arc::clone(&self).perform(task)));
@@ -93,6 +106,31 @@ impl Inner {
         Ok((tasks, Duration::ZERO))
     }
 
+    /// Settles what processes before this one had claimed when they ended.
+    async fn settle_orphans(&self) -> Result<()> {
+        let claimed = IndexRange::index(Notification::COLLECTION.name, Notification::BY_CLAIM);
+        let mut cursor = None;
+        loop {
+            let page = self.db.scan::<Notification>(&claimed.clone().limit(IN_FLIGHT).after(cursor)).await?;
+            let ids: Vec<_> = page.items.iter().map(|notification| notification.id).collect();
+            command(&self.db, &Context::system(), "notifications.settle_orphans", &ids, async |mut work| {
+                for id in &ids {
+                    let Some(stored) = work.load::<Notification>(*id.as_bytes()).await? else { continue };
+                    let mut notification = stored.value;
+                    if notification.delivery.orphan(work.now(), &self.process, self.jitter()) {
+                        store(&mut work, notification)?;
+                    }
+                }
+                work.reply(())
+            })
+            .await?;
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
     async fn claim(&self, ids: &[NotificationId]) -> Result<Vec<Task>> {
         let context = Context::system();
         // The tasks carry personal data and are not to be remembered as an answer: they are made anew by
@@ -115,6 +153,13 @@ impl Inner {
         let Some(stored) = work.load::<Notification>(*id.as_bytes()).await? else { return Ok(None) };
         let mut notification = stored.value;
         let now = work.now();
+        if let State::Dead { .. } = notification.delivery.state {
+            if notification.delivery.claim(now, now, &self.process, 0.0) == Claim::Changed {
+                notification.forget();
+                work.put(&notification)?;
+            }
+            return Ok(None);
+        }
         if !wanted(work, &notification).await?
             && notification.delivery.suppress("the recipient switched the category off")
         {
@@ -122,7 +167,7 @@ impl Inner {
             return Ok(None);
         }
         let before = notification.clone();
-        match notification.delivery.claim(now, now.plus(LEASE), self.jitter()) {
+        match notification.delivery.claim(now, now.plus(LEASE), &self.process, self.jitter()) {
             Claim::NotNow => Ok(None),
             Claim::Changed => store(work, notification).map(|()| None),
             Claim::Granted { fence } => {
@@ -232,9 +277,10 @@ fn failed(outcome: Outcome, cause: &str) -> Report {
 fn store(work: &mut Work, mut notification: Notification) -> Result<()> {
     let delivery = &notification.delivery;
     if delivery.state.is_final() {
-        notification.content = None;
-        notification.to = None;
         ended(work, &notification)?;
+        if !matches!(delivery.state, State::Dead { until: Some(_) }) {
+            notification.forget();
+        }
     } else if let (State::Scheduled { due_at }, Some(last)) = (&delivery.state, delivery.attempts.last())
         && let Some(outcome) = last.outcome
     {
@@ -254,5 +300,18 @@ impl Inner {
     /// Claims like a worker that dies before it sends.
     pub(super) async fn claim_and_die(self: Arc<Self>, id: NotificationId) -> Result<usize> {
         Ok(self.claim(&[id]).await?.len())
+    }
+
+    /// The same in another process.
+    pub(super) fn restarted(&self, alone: bool) -> Inner {
+        Inner {
+            db: self.db.clone(),
+            channels: self.channels.clone(),
+            users: self.users.clone(),
+            disclosures: self.disclosures.clone(),
+            attempts: super::attempts::Attempts::default(),
+            process: "the next one".to_owned(),
+            alone,
+        }
     }
 }

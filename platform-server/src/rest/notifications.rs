@@ -28,6 +28,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .idempotent(),
         Endpoint::get("/v1/notifications", Access::SignedIn, "Lists notifications, the newest first", list),
+        Endpoint::post(
+            "/v1/notifications/{id}/retry",
+            Access::Permission(SEND),
+            "Begins a dead delivery anew",
+            retry,
+        )
+        .idempotent(),
         Endpoint::get("/v1/notifications/{id}", Access::SignedIn, "Tells what became of a notification", get),
         Endpoint::get(
             "/v1/notifications/templates",
@@ -52,6 +59,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn send(call: Call, Body(request): Body<SendRequest>) -> Result<Created<NotificationView>> {
     Ok(Created::new(call.platform().notifications().send(&call.context, request).await?))
+}
+
+/// There is nothing to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {}
+
+async fn retry(
+    call: Call,
+    Path(id): Path<NotificationId>,
+    Body(Retry {}): Body<Retry>,
+) -> Result<Json<NotificationView>> {
+    Ok(Json::new(call.platform().notifications().retry(&call.context, id).await?))
 }
 
 async fn get(call: Call, Path(id): Path<NotificationId>) -> Result<Json<NotificationView>> {

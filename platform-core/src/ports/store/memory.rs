@@ -291,4 +291,8 @@ impl Stores for MemoryStores {
             Ok(Arc::new(MemoryStore::over(schema, Arc::clone(state))?) as Arc<dyn Store>)
         })
     }
+
+    fn are_held_alone(&self) -> bool {
+        true
+    }
 }

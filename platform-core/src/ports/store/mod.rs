@@ -129,4 +129,10 @@ pub trait Stores: Any + Send + Sync {
     /// `store.invalid_schema`, `store.not_unique` when a new unique index does not hold over what is
     /// stored, `store.damaged`, `store.unavailable`.
     fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<std::sync::Arc<dyn Store>>>;
+
+    /// Whether no other process can have these stores open while this one has: then whoever left its mark
+    /// on work in progress before is gone. `false` where that is not certain.
+    fn are_held_alone(&self) -> bool {
+        false
+    }
 }
