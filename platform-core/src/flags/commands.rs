@@ -124,7 +124,7 @@ impl Flags {
         check_settings(settings).map_err(error::invalid_definition)?;
         let done = command(&self.db, ctx, "flags.put_set", settings, |mut work| async move {
             let set = work.load::<SetDocument>(SetDocument::ID).await?;
-            let mut set = set.map(|set| set.value).unwrap_or_default();
+            let mut set = set.map(|set| set.value).unwrap_or_default().understood()?;
             if set.settings == *settings {
                 return work.reply(settings.clone());
             }
@@ -165,7 +165,8 @@ impl Edit {
         if revision.is_some_and(|revision| head.definition.is_none() || revision != head.revision) {
             return Err(error::stale_revision(head.revision));
         }
-        Ok(Edit { work, set: set.map(|set| set.value).unwrap_or_default(), head })
+        let set = set.map(|set| set.value).unwrap_or_default().understood()?;
+        Ok(Edit { work, set, head })
     }
 
     fn definition(&self) -> Result<Option<Definition>> {

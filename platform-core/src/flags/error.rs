@@ -49,6 +49,16 @@ pub(super) fn stale_revision(present: u64) -> Error {
     Error::precondition("flags.stale_revision", "the flag has been changed since").with("present", present)
 }
 
+/// The set was written by a version that evaluates otherwise: to guess would give subjects other variants.
+pub(super) fn newer_semantics(found: u32) -> Error {
+    Error::precondition(
+        "flags.newer_semantics",
+        "the flag set was written for a newer version of evaluation: update the platform",
+    )
+    .with("found", found)
+    .with("known", super::tables::SEMANTICS)
+}
+
 /// Bucketing cannot change while there are flags.
 pub(super) fn bucketing_pinned() -> Error {
     Error::conflict("flags.bucketing_pinned", "another bucketing would give subjects other variants")

@@ -148,7 +148,7 @@ fn source(set: SetDocument) -> SetSource {
 }
 
 async fn read_set(db: &Database) -> Result<SetDocument> {
-    Ok(db.get::<SetDocument>(SetDocument::ID).await?.map(|set| set.value).unwrap_or_default())
+    db.get::<SetDocument>(SetDocument::ID).await?.map(|set| set.value).unwrap_or_default().understood()
 }
 
 /// Every flag that is not deleted.

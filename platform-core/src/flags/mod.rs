@@ -4,7 +4,12 @@
 //!   evaluated without a lock and, as a rule, without an allocation.
 //! - Every change is a revision with author and reason; any revision can be restored at once. A change is in
 //!   force when it is answered.
-//! - The generation of `fractional` is kept with the set, so that an update of ours moves nobody.
+//! - What definitions mean is kept with the set: the version of the evaluation, and the generation of
+//!   `fractional`, so that an update of ours moves nobody. A set that was written for a newer evaluation is
+//!   refused (`flags.newer_semantics`), not guessed at.
+//! - Evaluations are counted in memory and added to the store every 5 seconds and at the end. A process that
+//!   is killed loses the counts of at most its last 5 seconds (longer only while the store cannot be
+//!   written); none is counted twice, unless a commit fails without telling whether it was applied.
 //! - Whoever is signed in may evaluate; OFREP is what evaluations look like.
 
 mod bucketing;
@@ -56,7 +61,7 @@ impl Flags {
     /// Opens the store `flags` and compiles the set.
     ///
     /// # Errors
-    /// As [`crate::ports::store::Stores::open`]; `flags.damaged`.
+    /// As [`crate::ports::store::Stores::open`]; `flags.damaged`, `flags.newer_semantics`.
     pub async fn open(backends: &Backends) -> Result<Flags> {
         Flags::over(Database::open(backends, &tables::schema()).await?, &backends.signals).await
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::events::FlagChanged;
+use super::tables::SetDocument;
 use super::*;
 use crate::backbone::Stopper;
 use crate::kernel::{
@@ -15,7 +16,7 @@ use crate::kernel::{
 use crate::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
 use crate::ports::runtime::SimRuntime;
 use crate::ports::signals::LocalSignals;
-use crate::ports::store::{MemoryStores, Stores};
+use crate::ports::store::{Batch, Body, Document, MemoryStores, Stores, Write};
 
 struct World {
     sim: SimRuntime,
@@ -181,6 +182,42 @@ fn who_may_do_what() {
     assert_eq!(world.flags.evaluate(&nobody, "f", &all).unwrap_err().code(), "auth.not_signed_in");
     assert_eq!(world.flags.evaluate_all(&nobody, &all, None).unwrap_err().code(), "auth.not_signed_in");
     assert!(world.flags.evaluate(&somebody(), "f", &all).is_ok());
+}
+
+#[test]
+fn what_definitions_mean_is_kept_with_the_set_and_a_newer_meaning_is_refused() {
+    let world = World::new();
+    world.put("dark", &switch("on")).unwrap();
+    let key = SetDocument::key(SetDocument::ID);
+    let stored = |world: &World| {
+        let doc = world.run(world.db.store.get(std::slice::from_ref(&key))).unwrap().pop().flatten().unwrap();
+        serde_json::from_slice::<Json>(doc.body.as_bytes()).unwrap()
+    };
+    let write = |world: &World, set: &Json| {
+        let body = Body::Json(set.to_string());
+        let writes = vec![Write::Put { key: key.clone(), body, entries: Vec::new() }];
+        world.run(world.db.store.commit(Batch { writes, ..Batch::default() })).unwrap();
+    };
+    let open = |world: &World| {
+        let signals: Arc<dyn Signals> = Arc::new(LocalSignals::default());
+        world.run(Flags::over(world.db.clone(), &signals)).map(|flags| flags.snapshot().bucketing())
+    };
+    let mut set = stored(&world);
+    assert_eq!((&set["semantics"], &set["settings"]["bucketing"]), (&json!(1), &json!("v2")));
+    // Written before the version was: it means the first, and its bucketing is its own.
+    set.as_object_mut().unwrap().remove("semantics");
+    set["settings"]["bucketing"] = json!("v3");
+    write(&world, &set);
+    assert_eq!(open(&world).unwrap(), Bucketing::V3);
+    // A meaning that is not known here: nothing of it is evaluated, nor overwritten.
+    set["semantics"] = json!(2);
+    set["settings"] = json!({"bucketing": "v9", "something": "new"});
+    write(&world, &set);
+    let refused = open(&world).unwrap_err();
+    assert_eq!(refused.code(), "flags.newer_semantics");
+    assert_eq!(refused.context().collect::<Vec<_>>(), [("found", "2"), ("known", "1")]);
+    assert_eq!(world.put("bright", &switch("on")).unwrap_err().code(), "flags.newer_semantics");
+    assert_eq!(stored(&world), set);
 }
 
 #[test]
