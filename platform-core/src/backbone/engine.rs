@@ -1,6 +1,6 @@
 //! Starts and stops everything that runs beside the requests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,12 +19,20 @@ use crate::ports::{Backends, Database};
 /// Partitions of a topic unless the builder says otherwise: handlers of four keys side by side.
 pub const PARTITIONS: u16 = 4;
 
-/// Runs the handlers and the workers of all domains.
+/// By handler: held while it is rebuilt.
+type Turns = BTreeMap<&'static str, Arc<tokio::sync::Mutex<()>>>;
+
+/// Runs the handlers and the workers of all domains. Cheap to clone; all clones are the same.
+#[derive(Clone)]
 pub struct Backbone {
     pub(super) backends: Backends,
     partitions: u16,
-    pub(super) members: Mutex<Members>,
-    running: tokio::sync::Mutex<Option<Running>>,
+    pub(super) members: Arc<Mutex<Members>>,
+    running: Arc<tokio::sync::Mutex<Option<Running>>>,
+    /// Rebuilds that go on after an interruption, while it runs.
+    resumed: Arc<Mutex<Option<Stopper>>>,
+    /// Only one rebuild of a handler at a time.
+    pub(super) rebuilds: Arc<Mutex<Turns>>,
     pub(super) watched: Arc<Mutex<Watched>>,
     /// How often it was stopped: whoever waits for handlers stops waiting.
     pub(super) stops: watch::Sender<u64>,
@@ -57,8 +65,10 @@ impl Backbone {
         Backbone {
             backends,
             partitions: PARTITIONS,
-            members: Mutex::default(),
-            running: tokio::sync::Mutex::default(),
+            members: Arc::default(),
+            running: Arc::default(),
+            resumed: Arc::default(),
+            rebuilds: Arc::default(),
             watched: Arc::default(),
             stops: watch::Sender::new(0),
         }
@@ -96,7 +106,7 @@ impl Backbone {
         Ok(())
     }
 
-    /// Starts everything: relays, handlers, workers.
+    /// Starts everything: relays, handlers, workers. A rebuild that a crash or a stop interrupted goes on.
     ///
     /// # Errors
     /// `backbone.running` when it was started already; what the log or a store returns.
@@ -113,8 +123,13 @@ impl Backbone {
             self.backends.log.declare(&Topic::new(topic, self.partitions)).await?;
         }
         let mut started = Running { stopper: Stopper::new(), lanes: Vec::new() };
+        let resumed = Stopper::new();
+        let mut interrupted = Vec::new();
         for handler in &handlers {
             let generations = self.generations(&**handler).await?;
+            if generations.building.is_some() || generations.retired.is_some() {
+                interrupted.push(Arc::clone(handler));
+            }
             started.lanes.push(self.start_lanes(handler, generations.live)?);
         }
         for database in &databases {
@@ -126,11 +141,21 @@ impl Backbone {
         let sweep = sweeper::run(self.backends.clone(), databases, started.stopper.shutdown());
         self.backends.runtime.spawn("backbone.sweeper", Box::pin(sweep));
         *running = Some(started);
+        for handler in interrupted {
+            let resume = self.clone().resume(handler, resumed.shutdown());
+            self.backends.runtime.spawn("backbone.rebuild", Box::pin(resume));
+        }
+        *self.resumed.lock() = Some(resumed);
         Ok(())
     }
 
     /// Asks everything to end, and waits until it has. It may be started again.
     pub async fn stop(&self) {
+        // Rebuilds that go on start and stop lanes themselves: they end first.
+        let resumed = self.resumed.lock().take();
+        if let Some(resumed) = resumed {
+            resumed.stop().await;
+        }
         let mut guard = self.running.lock().await;
         let Some(running) = guard.take() else { return };
         self.stops.send_modify(|stops| *stops += 1);

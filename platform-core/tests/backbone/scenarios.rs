@@ -236,6 +236,64 @@ fn a_projection_is_rebuilt_into_the_same_state_while_it_goes_on() {
 }
 
 #[test]
+fn an_interrupted_rebuild_goes_on_by_itself_after_the_next_start() {
+    let land = Land::new(14, Listener { kind: Kind::Projection, ..Listener::new() });
+    let sleep = async |ms| land.sim.runtime().sleep(Duration::from_millis(ms)).await;
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        for _ in 0..200 {
+            voice(&platform).say("a").await.unwrap();
+        }
+        platform.settled().await.unwrap();
+        let interrupt = async {
+            sleep(20).await;
+            platform.stop().await;
+        };
+        let (rebuilt, ()) =
+            futures_util::future::join(platform.rebuild(&admin(), "listener.listen"), interrupt).await;
+        assert_eq!(rebuilt.unwrap_err().code(), "backbone.not_running");
+        assert_eq!(ear(&platform).generation().await.unwrap(), 0);
+    });
+    // Stopped again before it is done, then left alone; in between somebody asks for it, too.
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        sleep(5).await;
+        platform.stop().await;
+    });
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        platform.rebuild(&admin(), "listener.listen").await.unwrap();
+        assert_eq!(ear(&platform).generation().await.unwrap(), 1, "it was waited for, not begun anew");
+        assert_eq!(ear(&platform).heard("a").await.unwrap(), (0..200).collect::<Vec<u64>>());
+        assert_eq!(ear(&platform).documents().await.unwrap(), 1, "the old generation is gone");
+        let context = admin();
+        let begun = futures_util::future::select(
+            Box::pin(platform.rebuild(&context, "listener.listen")),
+            Box::pin(sleep(20)),
+        );
+        drop(begun.await);
+        platform.stop().await;
+    });
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        for _ in 0..1_000 {
+            if ear(&platform).generation().await.unwrap() == 2
+                && ear(&platform).documents().await.unwrap() == 1
+            {
+                break;
+            }
+            sleep(10).await;
+        }
+        voice(&platform).say("a").await.unwrap();
+        platform.settled().await.unwrap();
+        assert_eq!(ear(&platform).generation().await.unwrap(), 2);
+        assert_eq!(ear(&platform).heard("a").await.unwrap(), (0..201).collect::<Vec<u64>>());
+        assert_eq!(ear(&platform).documents().await.unwrap(), 1);
+        platform.stop().await;
+    });
+}
+
+#[test]
 fn a_reactor_is_never_replayed() {
     let land = Land::new(11, Listener::new());
     land.sim.block_on(async {

@@ -119,6 +119,11 @@ impl Ear {
             .map_or(Vec::new(), |heard| heard.value.numbers))
     }
 
+    /// The generation that is read.
+    pub async fn generation(&self) -> Result<u64> {
+        live_generation(&self.0, "listener.listen").await
+    }
+
     /// Documents of all generations.
     pub async fn documents(&self) -> Result<usize> {
         let range = platform_core::ports::store::IndexRange::ids("heard").limit(1_000);
