@@ -12,6 +12,8 @@
 mod assets;
 mod check;
 mod commands;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod counts;
 mod error;
 pub mod events;

@@ -2,7 +2,6 @@
 
 mod api;
 mod crashes;
-mod flaky;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -50,12 +49,16 @@ impl World {
 
     /// Opens the domain on a store: what another one has in memory is not known to it.
     pub(super) fn open_on(&self, store: Arc<dyn Store>) -> Transactions {
+        self.run(self.over(store)).unwrap()
+    }
+
+    pub(super) async fn over(&self, store: Arc<dyn Store>) -> Result<Transactions> {
         let db = Database { store, runtime: self.sim.runtime(), keys: Arc::clone(&self.keys) as _ };
-        let domain = self.run(Transactions::over(db, self.config)).unwrap();
+        let domain = Transactions::over(db, self.config).await?;
         for task in domain.parts().tasks {
             task.start(&*self.sim.runtime(), self.stopper.shutdown());
         }
-        domain
+        Ok(domain)
     }
 
     pub(super) fn open(&self) -> Transactions {

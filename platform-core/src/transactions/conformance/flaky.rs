@@ -8,11 +8,13 @@ use tokio::sync::watch;
 
 use crate::kernel::{BoxFuture, Error, EventPosition, Position, Result};
 use crate::ports::runtime::Runtime;
-use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, IndexRange, ScanPage, Store};
+use crate::ports::store::{
+    Batch, Commit, CommitError, Doc, DocKey, IndexRange, ScanPage, Schema, Store, Stores,
+};
 
 /// How the next commits end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// As they should.
     None,
     /// Nothing is applied, and that is told.
@@ -23,21 +25,54 @@ pub(super) enum Fault {
     AppliedSilently,
 }
 
-pub(super) struct FlakyStore {
+/// A store whose next commits end as it is told.
+pub struct FlakyStore {
     inner: Arc<dyn Store>,
     /// Commits take their time.
     runtime: Arc<dyn Runtime>,
-    faults: Mutex<Vec<Fault>>,
+    faults: Faults,
+}
+
+/// How the next commits end. All clones are the same.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<Vec<Fault>>>);
+
+impl Faults {
+    /// The ends of the next commits; all later ones are as they should be.
+    pub fn next(&self, faults: &[Fault]) {
+        *self.0.lock() = faults.iter().rev().copied().collect();
+    }
 }
 
 impl FlakyStore {
-    pub(super) fn new(inner: Arc<dyn Store>, runtime: Arc<dyn Runtime>) -> FlakyStore {
-        FlakyStore { inner, runtime, faults: Mutex::new(Vec::new()) }
+    /// Over a store.
+    pub fn new(inner: Arc<dyn Store>, runtime: Arc<dyn Runtime>, faults: Faults) -> FlakyStore {
+        FlakyStore { inner, runtime, faults }
     }
 
-    /// The ends of the next commits; all later ones are as they should be.
-    pub(super) fn next(&self, faults: &[Fault]) {
-        *self.faults.lock() = faults.iter().rev().copied().collect();
+    /// As [`Faults::next`].
+    pub fn next(&self, faults: &[Fault]) {
+        self.faults.next(faults);
+    }
+}
+
+/// Opens every store as a [`FlakyStore`].
+pub struct FlakyStores {
+    /// What opens them.
+    pub inner: Arc<dyn Stores>,
+    /// Commits take their time.
+    pub runtime: Arc<dyn Runtime>,
+    /// How their next commits end.
+    pub faults: Faults,
+}
+
+impl Stores for FlakyStores {
+    fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
+        Box::pin(async move {
+            let inner = self.inner.open(schema).await?;
+            let flaky = FlakyStore::new(inner, Arc::clone(&self.runtime), self.faults.clone());
+            Ok(Arc::new(flaky) as Arc<dyn Store>)
+        })
     }
 }
 
@@ -62,7 +97,7 @@ impl Store for FlakyStore {
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, CommitError>> {
-        let fault = self.faults.lock().pop().unwrap_or(Fault::None);
+        let fault = self.faults.0.lock().pop().unwrap_or(Fault::None);
         Box::pin(async move {
             self.runtime.sleep(Duration::from_millis(1)).await;
             match fault {
