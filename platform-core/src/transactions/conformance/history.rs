@@ -47,7 +47,7 @@ pub enum Step {
 }
 
 /// The accounts of a history: asset, and the least each may hold.
-pub const ACCOUNTS: [(&str, Option<&str>); 4] =
+pub(super) const ACCOUNTS: [(&str, Option<&str>); 4] =
     [("EUR", None), ("EUR", Some("0")), ("EUR", Some("-0.30")), ("USD", None)];
 
 /// The id with this number.
@@ -97,7 +97,7 @@ impl Choices<'_> {
     fn batch(&mut self) -> (Vec<Sent>, bool) {
         let seed = self.below(u64::MAX);
         let sent = (0..1 + seed % 11).map(|item| sent(mix(seed ^ item.wrapping_mul(0x9e37)))).collect();
-        (sent, mix(seed) % 2 == 0)
+        (sent, mix(seed).is_multiple_of(2))
     }
 }
 

@@ -144,7 +144,7 @@ async fn every_prefix_holds(ledger: &Transactions, accounts: &[AccountId]) {
         }
         let sums = held.values().fold((0, 0), |sums, held| (sums.0 + held.0, sums.1 + held.1));
         assert_eq!(sums, (0, 0), "after frame {}", recorded.number);
-        if recorded.number % 11 == 0 {
+        if recorded.number.is_multiple_of(11) {
             let id = accounts[frame.debit as usize];
             let then = ledger.account(&context, id, Some(frame.time)).await.unwrap();
             assert_eq!(then.posted, frame.debit_after.posted.format(2));
