@@ -388,7 +388,7 @@ impl Sequencer {
                 self.view.write().publish(&page.draft, &page.head, self.state.next_expiry());
                 page.decided.into_iter().for_each(Decided::tell);
                 self.checkpoint();
-                return true;
+                return !self.stale;
             }
             Err(error) => self.recover(error, &page.head).await,
         };
@@ -443,6 +443,7 @@ impl Sequencer {
     fn checkpoint(&mut self) {
         let full = self.view.read().tail.active().frames().len() >= self.config.segment_frames;
         if full && self.worker.is_idle() {
+            self.stale = self.worker.is_overtaken();
             self.worker.write(&self.db, &self.view);
         }
     }
