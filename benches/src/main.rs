@@ -9,6 +9,7 @@
 mod disk;
 mod identity;
 mod ledger;
+mod log;
 mod row;
 mod server;
 mod store;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use row::Row;
 
 /// Every row, by subject.
-const ROWS: &[&[Row]] = &[disk::ROWS, identity::ROWS, ledger::ROWS, server::ROWS, store::ROWS];
+const ROWS: &[&[Row]] = &[disk::ROWS, identity::ROWS, ledger::ROWS, log::ROWS, server::ROWS, store::ROWS];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

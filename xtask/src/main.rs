@@ -1,7 +1,8 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` passes everything that must hold before a change lands: format, lints, each
-//! domain built alone, all tests. It installs what the tests need and the machine lacks.
+//! domain built alone, all tests. It installs what the tests need and the machine lacks. `cargo xtask peers`
+//! installs what the benches measure beside ours.
 
 use std::process::{Command, ExitCode};
 
@@ -11,12 +12,16 @@ const DOMAINS: [&str; 7] = ["users", "auth", "flags", "gateway", "transactions",
 /// Programs that the tests start, and the Debian packages that bring them.
 const PROGRAMS: [(&str, &str); 2] = [("curl", "curl"), ("sqlite3", "sqlite3")];
 
+/// Programs that the benches measure beside ours.
+const PEERS: [(&str, &str); 2] = [("redis-server", "redis-server"), ("nginx", "nginx-light")];
+
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
-        "test" => install().and_then(|()| test()),
+        "test" => install(&PROGRAMS).and_then(|()| test()),
+        "peers" => install(&PEERS),
         "features" => features(),
-        _ => Err("usage: cargo xtask test | features".to_owned()),
+        _ => Err("usage: cargo xtask test | features | peers".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,9 +48,9 @@ fn features() -> Result<(), String> {
 }
 
 /// Installs the programs that are missing, where Debian's package manager is there to do it.
-fn install() -> Result<(), String> {
+fn install(programs: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+        programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -57,8 +62,9 @@ fn install() -> Result<(), String> {
 }
 
 fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+    })
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
