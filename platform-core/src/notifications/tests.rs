@@ -480,7 +480,7 @@ fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
     let world = World::over(|_| vec![Arc::new(Silent)]);
     world.start(1);
     let sent = world.send(to("bob@example.org"));
-    world.pass(130);
+    world.pass(125);
     let view = world.look(&sent);
     assert_eq!((view.state.as_str(), view.attempts[0].outcome), ("scheduled", Some(Outcome::Ambiguous)));
 }
