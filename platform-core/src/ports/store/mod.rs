@@ -11,6 +11,8 @@ mod conflict;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod document;
+#[cfg(test)]
+pub(crate) mod flaky;
 mod idempotency;
 mod key;
 mod memory;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::kernel::{Result, Timestamp, limits, merkle};
+use crate::kernel::{Error, Result, Timestamp, limits, merkle};
 use crate::ports::store::{Collection, Doc, DocKey, Document, Expect, IndexRange, Store};
 
 use super::blocks;
@@ -59,6 +59,27 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<Loaded> {
         head.unwrap_or_else(|| Head { page: 0, next: 0, time: Timestamp::EPOCH, hash: merkle::empty_root() });
     let (checkpoint, checkpoint_expect) =
         sweep(store, checkpoint.unwrap_or_default(), checkpoint_expect).await?;
+    let loaded = read_behind(store, head, expect, checkpoint, checkpoint_expect).await;
+    if loaded.is_err() && version_of_checkpoint(store).await? != checkpoint_expect {
+        // Whoever wrote another one has removed what belonged to this one.
+        return Err(Error::conflict("store.conflict", "a checkpoint was written meanwhile"));
+    }
+    loaded
+}
+
+async fn version_of_checkpoint(store: &Arc<dyn Store>) -> Result<Expect> {
+    let doc = store.get(&[Checkpoint::key(MAIN)]).await?.pop().flatten();
+    Ok(doc.map_or(Expect::Absent, |doc| Expect::Version(doc.version)))
+}
+
+/// Reads what a checkpoint names, and the frames behind it.
+async fn read_behind(
+    store: &Arc<dyn Store>,
+    head: Head,
+    expect: Expect,
+    checkpoint: Checkpoint,
+    checkpoint_expect: Expect,
+) -> Result<Loaded> {
     let mut runs = Vec::new();
     for entry in &checkpoint.runs {
         runs.push(Arc::new(run(store.as_ref(), entry).await?));

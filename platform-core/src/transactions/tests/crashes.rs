@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::kernel::BoxFuture;
 use crate::ports::runtime::Runtime;
+use crate::ports::store::flaky;
 use crate::transactions::conformance::{Fault, Faults, FlakyStore, Ground, history, hold};
 
 /// A store in memory, into which a second process may come.
@@ -139,4 +140,29 @@ fn a_checkpoint_that_was_written_without_an_answer_is_taken_over() {
     assert_eq!(reopened.ledger.view().read().runs.len(), 2);
     assert_eq!(world.held(&reopened, ada).0, "100.00");
     world.run(reopened.verify(&system())).unwrap();
+}
+
+#[test]
+fn a_load_while_another_node_writes_checkpoints_begins_anew() {
+    let world = World::new(3);
+    let domain = world.open();
+    let (from, to) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
+    let slow = Arc::new(flaky::FlakyStore::new(Arc::clone(&world.store), world.sim.runtime()));
+    slow.read_slowly(Duration::from_millis(1));
+    for _ in 0..20 {
+        let busy = async {
+            for _ in 0..100 {
+                domain.transfer(&system(), &reserve(from, to, "0.01", None)).await.unwrap();
+                world.sim.runtime().sleep(Duration::from_micros(100)).await;
+            }
+        };
+        let db = Database {
+            store: Arc::clone(&slow) as _,
+            runtime: world.sim.runtime(),
+            keys: Arc::clone(&world.keys) as _,
+        };
+        let load = Transactions::over(db, world.config);
+        let (_, loaded) = world.run(futures_util::future::join(busy, load));
+        loaded.unwrap();
+    }
 }
