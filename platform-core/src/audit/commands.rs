@@ -12,9 +12,16 @@ use super::tables::{Head, Origin, Signed};
 use super::tlog::{Checkpoint, SigningKey, VerifierKey};
 use super::{Audit, MANAGE};
 use crate::kernel::merkle::Frontier;
-use crate::kernel::{Actor, Context, Error, RawId, Result, limits};
+use crate::kernel::{Actor, Context, Error, EventId, IdempotencyKey, RawId, Result, limits};
 use crate::ports::disclosure::{Disclosure, Witness};
 use crate::ports::store::{Work, command};
+
+/// Notices that are being written.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    key: IdempotencyKey,
+    occurrences: Vec<Occurrence>,
+}
 
 /// The key of the present origin, opened.
 pub(super) type Signer = (u64, Arc<SigningKey>);
@@ -126,6 +133,8 @@ impl Audit {
 
     /// Writes the notices that are complete, or all at the end; what cannot be written waits on.
     pub(super) async fn write_notices(&self, all: bool) -> Result<()> {
+        let mut unsettled = self.unsettled.lock().await;
+        self.append_notices(&mut unsettled).await?;
         let notices = match all {
             true => self.notices.lock().take_all(),
             false => self.notices.lock().take(self.db.runtime.now()),
@@ -133,24 +142,37 @@ impl Audit {
         if notices.is_empty() {
             return Ok(());
         }
-        let written = self.append_notices(&notices).await;
-        if written.is_err() {
-            self.notices.lock().put_back(notices);
+        match self.unsettled(&notices).await {
+            Ok(batch) => *unsettled = Some(batch),
+            Err(error) => {
+                self.notices.lock().put_back(notices);
+                return Err(error);
+            }
         }
-        written
+        self.append_notices(&mut unsettled).await
     }
 
-    async fn append_notices(&self, notices: &[Notice]) -> Result<()> {
+    /// A failed write may have happened all the same: it is repeated as it was, under the same key, before
+    /// any other. So each notice is counted once.
+    async fn append_notices(&self, unsettled: &mut Option<Unsettled>) -> Result<()> {
+        let Some(Unsettled { key, occurrences }) = unsettled.as_ref() else { return Ok(()) };
+        let context = Context::system().with_key(key.clone());
+        command(&self.db, &context, "audit.record_notices", &(), async |mut work| {
+            self.appender.append(&mut work, occurrences.clone()).await?;
+            work.reply(())
+        })
+        .await?;
+        *unsettled = None;
+        Ok(())
+    }
+
+    async fn unsettled(&self, notices: &[Notice]) -> Result<Unsettled> {
         let mut occurrences = Vec::with_capacity(notices.len());
         for notice in notices {
             occurrences.push(self.occurrence(notice).await?);
         }
-        command(&self.db, &Context::system(), "audit.record_notices", &(), async |mut work| {
-            self.appender.append(&mut work, occurrences.clone()).await?;
-            work.reply(())
-        })
-        .await
-        .map(|_| ())
+        let key: EventId = self.db.new_id();
+        Ok(Unsettled { key: key.to_string().parse()?, occurrences })
     }
 
     async fn occurrence(&self, notice: &Notice) -> Result<Occurrence> {

@@ -74,6 +74,7 @@ pub struct Audit {
     config: AuditConfig,
     appender: Appender,
     notices: Arc<Mutex<Notices>>,
+    unsettled: Arc<tokio::sync::Mutex<Option<commands::Unsettled>>>,
     wake: Wake,
     signer: Arc<Mutex<Option<commands::Signer>>>,
 }
@@ -101,6 +102,7 @@ impl Audit {
             config,
             appender: Appender::default(),
             notices: Arc::default(),
+            unsettled: Arc::default(),
             wake: Wake::default(),
             signer: Arc::default(),
         };

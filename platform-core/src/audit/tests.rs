@@ -19,6 +19,7 @@ use crate::kernel::{
 use crate::ports::MemoryBackends;
 use crate::ports::disclosure::{Disclosure, Witness};
 use crate::ports::runtime::SimRuntime;
+use crate::ports::store::flaky::{Fault, FlakyStore};
 use crate::ports::store::{Batch, Body, DocKey, Document, Work, Write, command};
 
 struct World {
@@ -519,6 +520,29 @@ fn a_flood_of_denied_requests_is_counted_and_none_is_lost() {
         world.events(EventsQuery { action: Some("GET /v1/roles".into()), ..Default::default() }, 500);
     assert_eq!(entries.len(), 11);
     assert_eq!(entries.iter().map(|entry| entry.what.count.unwrap_or(1)).sum::<u64>(), 5_000);
+}
+
+#[test]
+fn a_denial_whose_write_had_no_answer_is_counted_once() {
+    let sim = SimRuntime::new(1);
+    sim.clone().block_on(async {
+        let backends = MemoryBackends::new(sim.runtime()).backends().await.unwrap();
+        let mut db = Database::open(&backends, &schema()).await.unwrap();
+        let flaky = Arc::new(FlakyStore::new(db.store, sim.runtime()));
+        db.store = Arc::clone(&flaky) as _;
+        let audit = Audit::over(db, AuditConfig::default()).await.unwrap();
+        let error = Error::forbidden("auth.forbidden", "no");
+        for fault in [Fault::AppliedSilently, Fault::Lost, Fault::Refused] {
+            audit.record_denied(&stranger(1), "GET /", "/", &error);
+            flaky.next(&[fault]);
+            audit.flush().await.unwrap_err();
+            audit.record_denied(&stranger(1), "GET /", "/", &error);
+            audit.flush().await.unwrap();
+        }
+        let query = EventsQuery { action: Some("GET /".into()), ..EventsQuery::default() };
+        let page = PageRequest { limit: Some(100), cursor: None };
+        assert_eq!(audit.events(&Context::system(), &query, &page).await.unwrap().items.len(), 6);
+    });
 }
 
 #[test]

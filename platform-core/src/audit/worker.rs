@@ -70,14 +70,12 @@ impl Audit {
     async fn run(&self, shutdown: &Shutdown) {
         let mut committed = self.db.store.committed();
         while !shutdown.is_asked() {
-            let pause = match self.write_and_sign(false).await {
-                Ok(()) => BETWEEN_CHECKPOINTS,
-                Err(error) => {
-                    tracing::warn!(%error, "the audit log could not be written; it is tried again");
-                    AFTER_ERROR
-                }
-            };
-            shutdown.sleep(&*self.db.runtime, pause).await;
+            if let Err(error) = self.write_and_sign(false).await {
+                tracing::warn!(%error, "the audit log could not be written; it is tried again");
+                shutdown.sleep(&*self.db.runtime, AFTER_ERROR).await;
+                continue;
+            }
+            shutdown.sleep(&*self.db.runtime, BETWEEN_CHECKPOINTS).await;
             let idle = self.notices.lock().due_in(self.db.runtime.now()).unwrap_or(IDLE);
             let noticed = std::pin::pin!(self.wake.woken());
             let appended = std::pin::pin!(committed.changed());
