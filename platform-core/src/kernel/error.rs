@@ -213,6 +213,12 @@ impl Error {
         self.0.context.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
+    /// Whether what was asked for may have happened although it failed: who remembers anything that it
+    /// may have changed forgets it, as if it had succeeded.
+    pub fn may_have_happened(&self) -> bool {
+        self.0.kind == ErrorKind::Unavailable
+    }
+
     /// Whether and when to retry.
     pub fn retry_advice(&self) -> Retry {
         self.0.retry

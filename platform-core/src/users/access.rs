@@ -104,8 +104,30 @@ impl AccessMemory {
         self.signals.send(Signal { topic: USER_CHANGED, subject: user.to_string().into() });
     }
 
+    /// After a command on a user, before it is answered: one that failed may have happened.
+    pub(super) fn user_perhaps_changed<T>(&self, user: UserId, done: &Result<T>) {
+        if done.as_ref().map_or_else(|error| error.may_have_happened(), |_| true) {
+            self.user_changed(user);
+        }
+    }
+
+    /// After a command on a role, before it is answered: one that failed may have happened.
+    pub(super) async fn roles_perhaps_changed<T>(&self, db: &Database, done: Result<T>) -> Result<T> {
+        match done {
+            Ok(done) => self.roles_changed(db).await.map(|()| done),
+            Err(error) => {
+                if error.may_have_happened()
+                    && let Err(error) = self.roles_changed(db).await
+                {
+                    tracing::warn!(%error, "roles could not be read anew: until they can, they permit nothing");
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// After a commit that changed a role, before it is answered.
-    pub(super) async fn roles_changed(&self, db: &Database) -> Result<()> {
+    async fn roles_changed(&self, db: &Database) -> Result<()> {
         self.reload_roles(db).await?;
         self.signals.send(Signal { topic: ROLES_CHANGED, subject: "".into() });
         Ok(())

@@ -16,6 +16,7 @@ use crate::kernel::{
 };
 use crate::ports::runtime::SimRuntime;
 use crate::ports::store::Work;
+use crate::ports::store::flaky::{Fault, FlakyStore};
 use crate::ports::{Backends, MemoryBackends};
 
 struct World {
@@ -417,6 +418,33 @@ fn a_grant_that_changes_nothing_publishes_nothing() {
         world.events().iter().filter(|event| event.decode::<RoleChanged>().unwrap().is_some()).count(),
         1
     );
+}
+
+#[test]
+fn a_change_without_an_answer_is_in_force_if_it_happened() {
+    let world = World::new();
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.db.store), world.sim.runtime()));
+    let db = Database { store: Arc::clone(&flaky) as _, ..world.db.clone() };
+    let (users, _node) = start(&world.sim, &world.backends, &db);
+    world.role("clerk", &["orders:read"], &[]).unwrap();
+    let (user, system) = (world.add("ada@example.org", None).id, system());
+    world.run(users.grant(&system, user, &role("clerk"))).unwrap();
+    let may = || world.run(users.check(&system, user, &"orders:read".parse().unwrap())).unwrap();
+    assert!(may());
+    flaky.next(&[Fault::AppliedSilently]);
+    world.run(users.put_role(&system, &role("clerk"), None, &definition(&[], &[]))).unwrap_err();
+    assert!(!may(), "the role permits nothing any more");
+    world.run(users.put_role(&system, &role("clerk"), None, &definition(&["orders:read"], &[]))).unwrap();
+    assert!(may());
+    flaky.next(&[Fault::AppliedSilently]);
+    world.run(users.revoke(&system, user, &role("clerk"))).unwrap_err();
+    assert!(!may(), "the role was taken");
+    world.run(users.grant(&system, user, &role("clerk"))).unwrap();
+    assert!(may());
+    flaky.next(&[Fault::AppliedSilently]);
+    let gone = patch(json!({"status": "deactivated"}));
+    world.run(users.update(&system, user, None, &gone)).unwrap_err();
+    assert!(!may(), "the user was deactivated");
 }
 
 proptest! {

@@ -62,15 +62,18 @@ impl Auth {
 
     async fn end_session(&self, ctx: &Context, session: SessionId, cause: SessionEnd) -> Result<()> {
         let once = Context { idempotency_key: None, ..ctx.clone() };
-        command(&self.db, &once, "auth.end_session", &session, |mut work| async move {
+        let done = command(&self.db, &once, "auth.end_session", &session, |mut work| async move {
             if let Some(stored) = work.load::<Session>(*session.as_bytes()).await? {
                 work.delete::<Session>(*session.as_bytes());
                 work.publish(&SessionRevoked { user_id: stored.user_id, session_id: session, cause })?;
             }
             work.reply(())
         })
-        .await?;
-        self.session_changed(session);
-        Ok(())
+        .await;
+        // One that failed may have happened.
+        if done.as_ref().map_or_else(|error| error.may_have_happened(), |_| true) {
+            self.session_changed(session);
+        }
+        done.map(|_| ())
     }
 }

@@ -72,9 +72,12 @@ impl Auth {
             }
             work.reply(ended)
         })
-        .await?;
-        self.account_changed(user);
-        for session in done.value {
+        .await;
+        // One that failed may have happened.
+        if done.as_ref().map_or_else(|error| error.may_have_happened(), |_| true) {
+            self.account_changed(user);
+        }
+        for session in done?.value {
             self.session_changed(session);
         }
         Ok(())

@@ -37,6 +37,7 @@ impl Auth {
     pub async fn refresh(&self, ctx: &Context, request: &RefreshRequest) -> Result<TokenPair> {
         let ctx = &Context { idempotency_key: None, ..ctx.clone() };
         let token_hash = &hash(request.refresh_token.expose());
+        let ending = &parking_lot::Mutex::new(None);
         let done = command(&self.db, ctx, "auth.refresh", &(), |mut work| async move {
             let Some(mut stored) = work.load::<StoredRefreshToken>(token_hash.as_str()).await? else {
                 return Err(error::invalid_refresh_token());
@@ -55,6 +56,7 @@ impl Auth {
                 Answer::Refused => return Err(error::invalid_refresh_token()),
                 Answer::Reused => {
                     let session = session.id;
+                    *ending.lock() = Some(session);
                     work.delete::<Session>(*session.as_bytes());
                     let cause = SessionEnd::RefreshTokenReused;
                     work.publish(&SessionRevoked { user_id: user, session_id: session, cause })?;
@@ -76,8 +78,13 @@ impl Auth {
             };
             work.reply(Outcome::Goes { session: session.id, user, ends_at: session.ends_at, refresh_token })
         })
-        .await?;
-        match done.value {
+        .await;
+        if done.as_ref().is_err_and(|error| error.may_have_happened())
+            && let Some(session) = ending.lock().take()
+        {
+            self.session_changed(session);
+        }
+        match done?.value {
             Outcome::Goes { session, user, ends_at, refresh_token } => {
                 self.pair(Started { session, user, ends_at, refresh_token })
             }

@@ -28,8 +28,9 @@ impl Users {
                 work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
             self.give(work, profile, role, i64::MAX)
         })
-        .await?;
-        self.access.user_changed(user);
+        .await;
+        self.access.user_perhaps_changed(user, &done);
+        let done = done?;
         Ok(stored(done.value, done.position))
     }
 
@@ -41,19 +42,21 @@ impl Users {
         ctx.require(&ROLES_WRITE)?;
         let admin = &RoleName::admin();
         self.demand_cover(ctx, admin)?;
-        let done = command(&self.db, ctx, "users.grant_first_administrator", &user, |mut work| async move {
-            let profile =
-                work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
-            if profile.roles.contains(admin) {
-                return Err(error::already_set_up());
-            }
-            self.give(work, profile, admin, 1)
-        })
-        .await
-        .map_err(|error| {
-            if error.code() == "store.out_of_range" { error::already_set_up() } else { error }
-        })?;
-        self.access.user_changed(user);
+        let done =
+            command(&self.db, ctx, "users.grant_first_administrator", &user, |mut work| async move {
+                let profile =
+                    work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
+                if profile.roles.contains(admin) {
+                    return Err(error::already_set_up());
+                }
+                self.give(work, profile, admin, 1)
+            })
+            .await
+            .map_err(|error| {
+                if error.code() == "store.out_of_range" { error::already_set_up() } else { error }
+            });
+        self.access.user_perhaps_changed(user, &done);
+        let done = done?;
         Ok(stored(done.value, done.position))
     }
 
@@ -83,8 +86,9 @@ impl Users {
             work.reply((profile.value, None))
         })
         .await
-        .map_err(last_administrator)?;
-        self.access.user_changed(user);
+        .map_err(last_administrator);
+        self.access.user_perhaps_changed(user, &done);
+        let done = done?;
         Ok(stored(done.value, done.position))
     }
 

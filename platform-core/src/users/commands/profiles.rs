@@ -99,8 +99,9 @@ impl Users {
             work.reply((profile.value, None))
         })
         .await
-        .map_err(last_administrator)?;
-        self.access.user_changed(user);
+        .map_err(last_administrator);
+        self.access.user_perhaps_changed(user, &done);
+        let done = done?;
         Ok(stored(done.value, done.position))
     }
 
@@ -112,7 +113,7 @@ impl Users {
     /// `users.beyond_own_permissions`, `auth.forbidden`.
     pub async fn erase(&self, ctx: &Context, user: UserId, version: Option<Position>) -> Result<()> {
         ctx.require_self_or(user, &USERS_WRITE)?;
-        command(&self.db, ctx, "users.erase", &(user, version), |mut work| async move {
+        let done = command(&self.db, ctx, "users.erase", &(user, version), |mut work| async move {
             let profile = self.governed(ctx, user, &mut work).await?;
             if version.is_some_and(|version| version != profile.version) {
                 return Err(error::stale());
@@ -131,8 +132,9 @@ impl Users {
             work.reply(())
         })
         .await
-        .map_err(last_administrator)?;
-        self.access.user_changed(user);
+        .map_err(last_administrator);
+        self.access.user_perhaps_changed(user, &done);
+        done?;
         // The handler of the event does it as well, for a crash between the commit and this line.
         self.db.keys.erase(&user.to_string()).await
     }

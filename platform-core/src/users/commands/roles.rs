@@ -49,8 +49,8 @@ impl Users {
             })?;
             work.reply(())
         })
-        .await?;
-        self.access.roles_changed(&self.db).await?;
+        .await;
+        let done = self.access.roles_perhaps_changed(&self.db, done).await?;
         Ok(Stored { version: done.position, value: RoleView::of(name.clone(), definition.clone()) })
     }
 
@@ -65,7 +65,7 @@ impl Users {
         if name.is_admin() {
             return Err(error::role_built_in());
         }
-        command(&self.db, ctx, "users.delete_role", name, |mut work| async move {
+        let done = command(&self.db, ctx, "users.delete_role", name, |mut work| async move {
             let roles = guarded_roles(&mut work).await?;
             if work.load::<Role>(name.as_str()).await?.is_none() {
                 return Err(error::role_not_found(name));
@@ -79,8 +79,8 @@ impl Users {
             work.publish(&RoleDeleted { role: name.clone() })?;
             work.reply(())
         })
-        .await?;
-        self.access.roles_changed(&self.db).await
+        .await;
+        self.access.roles_perhaps_changed(&self.db, done).await.map(|_| ())
     }
 }
 
