@@ -18,6 +18,7 @@ use crate::kernel::{
     Position, Principal, RawId,
 };
 use crate::ports::runtime::SimRuntime;
+use crate::ports::store::flaky::{Fault, FlakyStore};
 use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, OutboxEvents, ScanPage, Store, command};
 use crate::ports::{Backends, MemoryBackends};
 use crate::users::{Profile, RoleDefinition, RoleName};
@@ -877,4 +878,48 @@ proptest! {
             prop_assert_eq!(unspent, 1);
         }
     }
+}
+
+#[test]
+fn a_logout_without_an_answer_is_in_force_if_it_happened() {
+    let sim = SimRuntime::new(1);
+    let memory = MemoryBackends::new(sim.runtime());
+    sim.block_on(async {
+        let backends = memory.backends().await.unwrap();
+        let users = Users::open(&backends).await.unwrap();
+        let mut db = Database::open(&backends, &Auth::schema()).await.unwrap();
+        let flaky = Arc::new(FlakyStore::new(db.store, sim.runtime()));
+        db.store = Arc::clone(&flaky) as _;
+        let auth = Auth::over(db, Arc::clone(&backends.signals), users, cheap()).await.unwrap();
+        let request = registration("ada@example.org", "correct horse battery");
+        auth.register(&anyone(), &request).await.unwrap();
+        let credentials = credentials("ada@example.org", "correct horse battery");
+        let pair = auth.login(&anyone(), &credentials).await.unwrap();
+        let principal = auth.authenticate(&pair.access_token).await.unwrap();
+        flaky.next(&[Fault::AppliedSilently]);
+        let ctx = Context { principal, ..anyone() };
+        auth.logout(&ctx, &LogoutRequest::default()).await.unwrap_err();
+        assert_eq!(code(auth.authenticate(&pair.access_token).await), "auth.session_ended");
+    });
+}
+
+#[test]
+fn a_registration_that_completes_an_interrupted_one_is_remembered_under_its_key() {
+    let sim = SimRuntime::new(1);
+    let memory = MemoryBackends::new(sim.runtime());
+    sim.block_on(async {
+        let backends = memory.backends().await.unwrap();
+        let mut users_db = Database::open(&backends, &Users::schema()).await.unwrap();
+        let flaky = Arc::new(FlakyStore::new(users_db.store, sim.runtime()));
+        users_db.store = Arc::clone(&flaky) as _;
+        let users = Users::over(users_db, Arc::clone(&backends.signals)).await.unwrap();
+        let auth = Auth::open(&backends, &users, cheap()).await.unwrap();
+        let request = registration("ada@example.org", "correct horse battery");
+        flaky.next(&[Fault::Refused]);
+        auth.register(&anyone(), &request).await.unwrap_err();
+        let keyed = anyone().with_key("once".parse().unwrap());
+        let first = auth.register(&keyed, &request).await.unwrap();
+        assert_eq!(auth.register(&keyed, &request).await.unwrap(), first);
+        assert_eq!(code(auth.register(&anyone(), &request).await), "auth.email_taken");
+    });
 }

@@ -53,7 +53,7 @@ impl Auth {
         password::check_policy(password, email)?;
         crate::users::check_name(name.as_deref())?;
         let user_id = match self.half_registered(email, password).await? {
-            Some(user_id) => user_id,
+            Some(user_id) => self.resume(ctx, request, user_id).await?,
             None => self.reserve(ctx, request).await?,
         };
         self.complete(ctx, user_id).await?;
@@ -66,6 +66,18 @@ impl Auth {
         let resumable = account.state == AccountState::Reserved
             && self.verify_password(password, &account.password_hash).await? != Verdict::Wrong;
         Ok(resumable.then_some(account.id))
+    }
+
+    /// Remembers the answer, before the account becomes active: then the same request would find its
+    /// address taken.
+    async fn resume(&self, ctx: &Context, request: &RegisterRequest, user: UserId) -> Result<UserId> {
+        if ctx.idempotency_key.is_none() {
+            return Ok(user);
+        }
+        let fingerprint = (&request.email, &request.name);
+        let remembered =
+            command(&self.db, ctx, "auth.register", &fingerprint, |work| async move { work.reply(user) });
+        Ok(remembered.await?.value)
     }
 
     async fn reserve(&self, ctx: &Context, request: &RegisterRequest) -> Result<UserId> {
