@@ -36,6 +36,9 @@ pub mod gateway;
 
 mod platform;
 
+#[cfg(feature = "planted-faults")]
+pub mod planted;
+
 pub use platform::{Builder, Domain, Platform};
 #[cfg(all(feature = "transactions", feature = "audit"))]
 pub use platform::{FrameProof, ProvenTransfer, TransferProof, verify_transfer_proof};

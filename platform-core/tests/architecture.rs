@@ -110,8 +110,13 @@ fn modules_know_only_whom_they_may() {
         }
         let allowed = may_know(&module);
         for named in crate_modules(&code(&path)) {
-            // Exported macros stand at the root of the crate whatever module declares them.
-            if named != module && !named.starts_with("__") && !allowed.contains(&named.as_str()) {
+            // Exported macros stand at the root of the crate whatever module declares them; planted faults
+            // are in no release.
+            if named != module
+                && named != "planted"
+                && !named.starts_with("__")
+                && !allowed.contains(&named.as_str())
+            {
                 wrong.push(format!("{} names crate::{named}", inner.display()));
             }
         }

@@ -1,8 +1,8 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` passes everything that must hold before a change lands: format, lints, each
-//! domain built alone, all tests. It installs what the tests need and the machine lacks. `cargo xtask peers`
-//! installs what the benches measure beside ours.
+//! domain built alone, a thousand seeds of the simulation, all tests. It installs what the tests need and the
+//! machine lacks. `cargo xtask peers` installs what the benches measure beside ours.
 
 use std::process::{Command, ExitCode};
 
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
         "test" => install(&PROGRAMS).and_then(|()| test()),
         "peers" => install(&PEERS),
         "features" => features(),
-        _ => Err("usage: cargo xtask test | features | peers".to_owned()),
+        "simulate" => simulate(&std::env::args().skip(2).collect::<Vec<_>>()),
+        _ => Err("usage: cargo xtask test | features | simulate [OPTIONS] | peers".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,8 +37,20 @@ fn test() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     features()?;
+    simulate(&[])?;
     // The runner's own summary lines come last.
     cargo(&["test", "--workspace", "--exclude", "benches", "--all-features", "--no-fail-fast"])
+}
+
+/// A thousand fresh seeds, and all that ever failed; or what the options say.
+fn simulate(options: &[String]) -> Result<(), String> {
+    let known = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulation/seeds.txt");
+    let mut arguments = vec!["run", "--profile", "simulation", "--package", "simulation", "--"];
+    match options {
+        [] => arguments.extend(["--seeds", "1000", "--known", known]),
+        options => arguments.extend(options.iter().map(String::as_str)),
+    }
+    cargo(&arguments)
 }
 
 fn features() -> Result<(), String> {

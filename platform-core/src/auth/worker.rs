@@ -98,7 +98,12 @@ impl Auth {
 
     /// After a commit that ended a session, before it is answered.
     pub(super) fn session_changed(&self, session: SessionId) {
-        self.sessions.advance(&session);
+        let is_told = true;
+        #[cfg(feature = "planted-faults")]
+        let is_told = is_told && !crate::planted::is_active(crate::planted::Plant::ForgottenCell);
+        if is_told {
+            self.sessions.advance(&session);
+        }
         self.signals.send(Signal { topic: SESSION_CHANGED, subject: session.to_string().into() });
     }
 

@@ -43,7 +43,12 @@ pub(super) async fn read_marks(database: &Database, keys: &[DocKey]) -> Result<V
 /// # Errors
 /// `store.unwritable`.
 pub(super) fn advance(work: &mut Work, key: DocKey, from: StoredMark, to: Mark) -> Result<()> {
-    work.expect(key.clone(), from.map_or(Expect::Absent, |(version, _)| Expect::Version(version)));
+    let is_fenced = true;
+    #[cfg(feature = "planted-faults")]
+    let is_fenced = is_fenced && !crate::planted::is_active(crate::planted::Plant::UnfencedMark);
+    if is_fenced {
+        work.expect(key.clone(), from.map_or(Expect::Absent, |(version, _)| Expect::Version(version)));
+    }
     work.write(Write::Put { key, body: to_json(&to)?, entries: Vec::new() });
     Ok(())
 }

@@ -190,13 +190,17 @@ impl Inner {
             None => notification.open_to(&self.db).await?,
         };
         let content = notification.open_content(&self.db).await?;
+        let deadline = notification.delivery.deadline;
+        #[cfg(feature = "planted-faults")]
+        let deadline =
+            deadline.filter(|_| !crate::planted::is_active(crate::planted::Plant::DeadlineForgotten));
         Ok(to.zip(content).map(|(to, content)| Message {
             id: notification.id.to_string(),
             to,
             subject: content.subject,
             text: content.text,
             html: content.html,
-            deadline: notification.delivery.deadline,
+            deadline,
         }))
     }
 

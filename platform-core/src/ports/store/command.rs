@@ -102,6 +102,9 @@ where
                 tracing::debug!(operation, attempt, "conflict: decided again");
                 db.runtime.sleep(back_off(db, attempt)).await;
             }
+            #[cfg(feature = "planted-faults")]
+            Err(CommitError::Unavailable { maybe_applied: true, .. })
+                if crate::planted::is_active(crate::planted::Plant::DoubledRetry) => {}
             Err(error) => return Err(error.into()),
         }
     }

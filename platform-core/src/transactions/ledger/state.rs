@@ -553,6 +553,11 @@ impl State {
 /// What is reserved is spent already: it counts against the floor.
 fn is_below_floor(account: &Account) -> bool {
     account.floor.is_some_and(|floor| {
+        #[cfg(feature = "planted-faults")]
+        if crate::planted::is_active(crate::planted::Plant::FloorOffByOne) {
+            let available = account.held.posted.debit(account.reserved);
+            return available.is_none_or(|available| available.minor() + 1 < floor.minor());
+        }
         account.held.posted.debit(account.reserved).is_none_or(|available| available < floor)
     })
 }

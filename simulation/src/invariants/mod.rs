@@ -1,0 +1,100 @@
+//! What must hold: after each step what is cheap to look at, and all of it whenever the world is at
+//! peace: every fault mended, everything that was on its way arrived.
+
+mod audit;
+mod events;
+mod ledger;
+mod notes;
+mod people;
+mod requests;
+mod values;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use platform_core::kernel::{Context, Error, PageRequest};
+
+use crate::random::Random;
+use crate::workload::Model;
+use crate::world::World;
+
+pub use requests::{End, Request};
+
+/// Steps of tasks until the world is at peace: some thousand commands' worth.
+const STEPS_TO_PEACE: u64 = 2_000_000;
+
+/// What was looked at already.
+#[derive(Default)]
+pub struct Checker {
+    requests: requests::Requests,
+    events: events::Events,
+    /// Whether a node ended without being asked: what waited in its memory is lost.
+    pub crashed: bool,
+}
+
+impl Checker {
+    /// A command has come to an end.
+    pub fn ended(&mut self, world: &World, request: Request) {
+        self.requests.ended(&world.stage, request);
+    }
+
+    /// After each step: balances and floors, and whether somebody is let in who may not be.
+    pub fn after_step(&mut self, world: &World, model: &Arc<Mutex<Model>>, random: &mut Random) {
+        world.stage.set_quiet(true);
+        let Some(at) = random.index(world.nodes.len()) else { return };
+        let Some(node) = world.nodes.get(at).filter(|node| !node.is_poisoned()) else { return };
+        let looked = async {
+            ledger::sums(world, node, model).await?;
+            people::sessions(world, node, model, random).await
+        };
+        finish(world, "after a step", looked);
+        world.stage.set_quiet(false);
+    }
+
+    /// With the world at peace: everything.
+    pub fn in_peace(&mut self, world: &World, model: &Arc<Mutex<Model>>, thorough: bool) {
+        world.stage.note(format_args!("peace"));
+        world.stage.set_quiet(true);
+        world.nodes.iter().for_each(|node| world.cut_off(node.number, false));
+        finish(world, "until all is settled", settle(world));
+        finish(world, "in peace", async {
+            ledger::history(world, model).await?;
+            self.events.look(world, model).await?;
+            audit::tree(world, model, self.crashed, thorough).await?;
+            values::look(world, model).await?;
+            notes::look(world, model).await?;
+            people::look(world, model).await
+        });
+        self.requests.look(&world.stage);
+        world.stage.set_quiet(false);
+    }
+}
+
+/// Runs a look to its end: nothing fails in peace, and nothing gets stuck.
+fn finish(world: &World, when: &str, look: impl Future<Output = Result<(), Error>>) {
+    let sim = world.stage.sim.clone();
+    match sim.run_steps(STEPS_TO_PEACE, look) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => world.stage.violated(format!("look: {when}: {error:?}")),
+        None => world.stage.violated(format!("look: {when}: the platform is stuck")),
+    }
+}
+
+/// What was on its way arrives, what failed is handled again, what waits in memory is written.
+async fn settle(world: &World) -> Result<(), Error> {
+    world.disk.apply_late().await;
+    let Some(primary) = world.primary() else { return Ok(()) };
+    let (platform, ctx) = (&primary.platform, Context::system());
+    platform.settled().await?;
+    let letters = platform.dead_letters();
+    for letter in letters.list(&ctx, &PageRequest::default()).await?.items {
+        // Letters of one key are handled together: the later ones are gone then.
+        let _ = letters.redrive(&ctx, letter.id).await;
+    }
+    for node in &world.nodes {
+        if !node.is_poisoned() {
+            node.platform.audit().flush().await?;
+        }
+    }
+    platform.settled().await
+}
