@@ -8,6 +8,7 @@ use platform_core::auth::{Argon2Config, AuthConfig};
 use platform_core::kernel::Result;
 use platform_core::ports::Backends;
 use platform_core::ports::cache::LocalCache;
+use platform_core::ports::disclosure::Disclosures;
 use platform_core::ports::keys::{EnvelopeKeys, KeyEncryptionKey};
 use platform_core::ports::limiter::LocalLimiter;
 use platform_core::ports::runtime::Runtime;
@@ -100,6 +101,7 @@ impl World {
         let backends = Backends {
             stores: Arc::new(stores),
             log: Arc::new(FaultyLog::new(&self.stage, &self.disk)),
+            disclosures: Disclosures::default(),
             cache: Arc::new(LocalCache::new(Arc::clone(&runtime), 1 << 16)),
             limiter: Arc::new(LocalLimiter::default()),
             signals: Arc::new(self.bus.join(number)),
@@ -130,6 +132,7 @@ impl World {
         Ok(Backends {
             stores: Arc::new(stores),
             log: Arc::new(self.disk.log().clone()),
+            disclosures: Disclosures::default(),
             cache: Arc::new(LocalCache::new(Arc::clone(&runtime), 1 << 16)),
             limiter: Arc::new(LocalLimiter::default()),
             signals: Arc::new(LocalSignals::default()),

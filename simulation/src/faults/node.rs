@@ -63,4 +63,8 @@ impl Runtime for NodeRuntime {
         );
         Ok(())
     }
+
+    fn waiting(&self) -> usize {
+        self.computing.load(Ordering::Relaxed)
+    }
 }
