@@ -28,7 +28,7 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// The release binary beside this driver, built when it is older than the sources.
 #[allow(clippy::expect_used)]
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let built = Command::new(cargo).args(["build", "--release", "--quiet", "--bin", "platform"]).status();
     assert!(built.expect("cargo runs").success(), "the server builds");
