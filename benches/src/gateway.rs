@@ -76,7 +76,7 @@ fn proxied() -> Measured {
          proxy_set_header Connection \"\"; proxy_set_header X-Forwarded-For $remote_addr; }} }}"
     );
     let nginx = Nginx::start(&at, "proxy", &proxy);
-    let ours = Process::start(&program(), &at.join("data"), &[]);
+    let ours = Process::start(&program(), &at.join("data"), &[("PLATFORM__LOG__REQUESTS", "false")]);
     let token = ours.setup_token.clone().expect("a setup token");
     let mut client = ours.client();
     let admin = json!({"token": token, "email": "admin@example.com", "password": "a long enough password"});
