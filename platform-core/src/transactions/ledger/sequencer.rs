@@ -151,6 +151,13 @@ impl Sequencer {
                 None => true,
             };
             match made {
+                None if !landed => {
+                    self.receive();
+                    // Nobody waits: what is due besides is tried again in its time, not at once.
+                    if self.waiting.is_empty() {
+                        return;
+                    }
+                }
                 None => {}
                 Some(made) if landed => flying = self.launch(made).await,
                 // It was decided over a state that is no more.

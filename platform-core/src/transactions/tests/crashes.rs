@@ -69,6 +69,21 @@ fn a_refused_commit_is_told_and_the_next_one_works() {
 }
 
 #[test]
+fn an_expiry_that_cannot_be_written_is_tried_again_in_its_time_and_not_at_once() {
+    let world = World::new(2);
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime(), Faults::default()));
+    let domain = world.open_on(flaky.clone());
+    let (bank, ada) = (world.account(&domain, "EUR", None), world.account(&domain, "EUR", None));
+    world.run(domain.transfer(&system(), &reserve(bank, ada, "1", Some(1)))).unwrap();
+    flaky.next(&[Fault::Refused; 100]);
+    world.run(world.sim.runtime().sleep(Duration::from_secs(5)));
+    assert_eq!(world.held(&domain, ada).1, "1.00", "a hundred attempts in five seconds");
+    flaky.next(&[]);
+    world.run(world.sim.runtime().sleep(Duration::from_secs(2)));
+    assert_eq!(world.held(&domain, ada).1, "0.00");
+}
+
+#[test]
 fn a_commit_without_an_answer_is_settled_by_what_is_stored() {
     let world = World::new(2);
     let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime(), Faults::default()));
