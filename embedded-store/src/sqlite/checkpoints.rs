@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::connection;
+use super::error::is_failed_sync;
 
 /// Pages (of 4 KiB) that are moved at once by the thread.
 const STEP: u32 = 1_000;
@@ -160,9 +161,4 @@ fn told(moved: Moved) -> rusqlite::Result<Option<u32>> {
             Ok(None)
         }
     }
-}
-
-fn is_failed_sync(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    matches!(code, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC))
 }

@@ -43,3 +43,9 @@ pub(super) fn nothing_was_synced(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::DatabaseBusy)
     ) || extended == Some(rusqlite::ffi::SQLITE_IOERR_WRITE)
 }
+
+/// Whether what was written may be lost, however often the fsync is tried again.
+pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC))
+}

@@ -4,7 +4,19 @@ use platform_core::ports::store::{
     Batch, Body, Collection, CommitError, DocKey, Entry, Expect, Index, IndexRange, Schema, Stores, Write,
 };
 
+use std::sync::Arc;
+
+use platform_core::kernel::EventPosition;
+use platform_core::ports::store::{Prepared, StoreTimings};
+use rusqlite::ffi::SQLITE_IOERR_FSYNC;
+
+use super::checkpoints::Checkpoints;
+use super::tables::Tables;
+use super::writer::SqliteWriter;
+use super::{connection, file_of, migrate};
 use crate::EmbeddedStores;
+use crate::group::{Engine, Failure};
+use crate::store::Trim;
 
 fn reindex(_id: &[u8], body: &Body) -> platform_core::kernel::Result<Vec<Entry>> {
     Ok(vec![Entry::new("by_body", body.as_bytes())])
@@ -123,4 +135,31 @@ async fn the_log_of_a_busy_store_is_moved_into_the_file_meanwhile() {
     let store = EmbeddedStores::open(folder.path()).unwrap().open(&schema()).await.unwrap();
     let last = store.get(&[DocKey::new("things", "0"), DocKey::new("things", "119")]).await.unwrap();
     assert!(last.iter().flatten().all(|doc| doc.body.as_bytes().len() > 1 << 20) && last.len() == 2);
+}
+
+#[test]
+fn a_failed_fsync_of_the_file_is_not_forgotten_while_nobody_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_of(folder.path(), "things");
+    let (schema, trim) = (Arc::new(schema()), Trim::default());
+    let tables = Arc::new(Tables::new(&schema));
+    let mut connection = connection::open_writer(&path).unwrap();
+    let position = migrate::migrate(&mut connection, &schema, &tables).unwrap();
+    let checkpoints = Checkpoints::of(&path, &mut connection).unwrap();
+    let failed = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(SQLITE_IOERR_FSYNC), None);
+    let mut writer = SqliteWriter {
+        connection,
+        checkpoints,
+        lost: Some(failed),
+        schema: Arc::clone(&schema),
+        tables,
+        position,
+        trim,
+        trimmed: EventPosition::START,
+        timings: Arc::new(StoreTimings::new("sqlite")),
+    };
+    writer.after_commit();
+    writer.idle();
+    let batch = Prepared::new(&schema, Batch { writes: vec![put("a", "1")], ..Batch::default() }).unwrap();
+    assert!(matches!(writer.commit(&[batch]), Err(Failure::Lost(_))));
 }

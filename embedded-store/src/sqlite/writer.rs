@@ -11,7 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoints::Checkpoints;
-use super::error::{concerns_everything, nothing_was_synced, storage};
+use super::error::{concerns_everything, is_failed_sync, nothing_was_synced, storage};
 use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
 use crate::group::{Answers, Engine, Failure};
@@ -78,16 +78,26 @@ impl Engine for SqliteWriter {
     /// Forgets what is trimmed, moves the log into the file and empties it: so that what was deleted
     /// is gone from the log too.
     fn idle(&mut self) {
+        if self.lost.is_some() {
+            return;
+        }
         let trim = self.trim.get();
         let trimmed = if trim > self.trimmed { self.trim_to(trim) } else { Ok(()) };
         match trimmed {
             Ok(()) => self.trimmed = self.trimmed.max(trim),
+            Err(error) if is_failed_sync(&error) => {
+                self.lost = Some(error);
+                return;
+            }
             Err(error) => tracing::warn!(%error, "the outbox was not trimmed"),
         }
         self.lost = self.checkpoints.finish(&self.connection).err();
     }
 
     fn after_commit(&mut self) {
+        if self.lost.is_some() {
+            return;
+        }
         self.lost = self.checkpoints.after_commit(&self.connection).err();
     }
 }
