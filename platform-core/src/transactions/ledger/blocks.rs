@@ -55,13 +55,20 @@ fn keys_of(block: u64, next: u64) -> Vec<DocKey> {
     keys
 }
 
-/// The block from what stands under its keys.
+/// The block from what stands under its keys: pieces stand in the place of what is there of the whole (of a
+/// last block that was not yet written in pieces). A gap ends it, so that frames behind it are missed.
 fn joined(mut docs: impl Iterator<Item = Option<Doc>>) -> Option<Vec<u8>> {
-    let block = docs.next().flatten().map(|doc| doc.body.as_bytes().to_vec());
-    // All of them are taken, also when the block is there.
-    let pieces: Vec<Doc> = docs.map_while(|doc| doc).collect();
-    let pieces: Vec<u8> = pieces.iter().flat_map(|doc| doc.body.as_bytes().iter().copied()).collect();
-    block.or_else(|| (!pieces.is_empty()).then_some(pieces))
+    let mut block = docs.next().flatten().map(|doc| doc.body.as_bytes().to_vec()).unwrap_or_default();
+    // All of them are taken, also when the block is full.
+    for (piece, begin) in docs.zip((0..).step_by(PIECE_FRAMES as usize * FRAME_BYTES)) {
+        if let Some(piece) = piece
+            && block.len() >= begin
+        {
+            block.truncate(begin);
+            block.extend_from_slice(piece.body.as_bytes());
+        }
+    }
+    (!block.is_empty()).then_some(block)
 }
 
 /// The block that holds a frame.
@@ -81,6 +88,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ports::store::Body;
+
+    #[test]
+    fn a_last_block_that_was_written_whole_is_continued_in_pieces() {
+        let all: Vec<u8> = (0..40u8).flat_map(|number| [number; FRAME_BYTES]).collect();
+        let doc =
+            |key: DocKey, bytes: &[u8]| Doc { id: key.id, version: 1, body: Body::Binary(bytes.to_vec()) };
+        let mut stored = BTreeMap::from([(frame_block(0), all[..20 * FRAME_BYTES].to_vec())]);
+        let read = |stored: &BTreeMap<DocKey, Vec<u8>>| {
+            joined(keys_of(0, 40).into_iter().map(|key| Some(doc(key.clone(), stored.get(&key)?))))
+        };
+        assert_eq!(read(&stored).unwrap(), all[..20 * FRAME_BYTES]);
+        for write in writes_of(20, &all) {
+            let Write::Put { key, body, .. } = write else { panic!("{write:?}") };
+            stored.insert(key, body.as_bytes().to_vec());
+        }
+        assert_eq!(read(&stored).unwrap(), all);
+        stored.remove(&frame_piece(16));
+        assert_eq!(read(&stored).unwrap(), all[..20 * FRAME_BYTES], "nothing stands in another's place");
+    }
 
     proptest! {
         #[test]
@@ -112,7 +139,7 @@ mod tests {
                     for block in 0..next.div_ceil(BLOCK_FRAMES) {
                         if known < next && (block + 1) * BLOCK_FRAMES <= known { continue; }
                         let docs = keys_of(block, known).into_iter().map(|key| stored.get(&key).map(|bytes| Doc {
-                            id: key.id, version: 1, body: crate::ports::store::Body::Binary(bytes.clone()),
+                            id: key.id, version: 1, body: Body::Binary(bytes.clone()),
                         }));
                         read.extend(joined(docs).unwrap());
                     }
