@@ -239,9 +239,10 @@ fn copy_store(store: &Pinned, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is no database: the folder of the log, and of stores on fjall that nobody has open. Its files are written once, except for journals,
-/// which only grow, and the small files that name the present state. What a store has committed and its
-/// outbox has forgotten is in the log's journal before the cut; journals come first, so that nothing can
+/// Copies what is no database: the folder of the log, and of stores on fjall that nobody has open. Its files
+/// are written once, except for journals, which only grow, and the small files that name the present state.
+/// What a store has committed and its outbox has forgotten is in the log's journal before the cut; journals
+/// come first, so that nothing can
 /// have left them without being in what is copied afterwards. If the log tidied up meanwhile, all is copied
 /// anew.
 fn copy_others(data: &Path, living: &[(&str, Arc<Living>)], into: &Path) -> Result<()> {
