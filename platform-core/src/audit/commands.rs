@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::error;
 use super::model::{Occurrence, Outcome};
-use super::notices::{Matter, Notice};
+use super::notices::{Matter, Notice, Taken};
 use super::tables::{Head, Origin, Signed};
 use super::tlog::{Checkpoint, SigningKey, VerifierKey};
 use super::{Audit, MANAGE};
@@ -135,20 +135,13 @@ impl Audit {
     pub(super) async fn write_notices(&self, all: bool) -> Result<()> {
         let mut unsettled = self.unsettled.lock().await;
         self.append_notices(&mut unsettled).await?;
-        let notices = match all {
-            true => self.notices.lock().take_all(),
-            false => self.notices.lock().take(self.db.runtime.now()),
-        };
-        if notices.is_empty() {
+        // They wait again when this fails or is given up.
+        let taken = Taken::from(&self.notices, (!all).then(|| self.db.runtime.now()));
+        if taken.notices().is_empty() {
             return Ok(());
         }
-        match self.unsettled(&notices).await {
-            Ok(batch) => *unsettled = Some(batch),
-            Err(error) => {
-                self.notices.lock().put_back(notices);
-                return Err(error);
-            }
-        }
+        *unsettled = Some(self.unsettled(taken.notices()).await?);
+        taken.settled();
         self.append_notices(&mut unsettled).await
     }
 

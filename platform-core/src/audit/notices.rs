@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::kernel::{Actor, CorrelationId, Timestamp, UserId};
 
 /// Notices of one client within [`WINDOW`] that become entries of their own; the others are counted.
@@ -155,13 +157,47 @@ impl Notices {
     }
 
     /// Puts back what could not be written; what does not fit any more is counted.
-    pub(super) fn put_back(&mut self, notices: Vec<Notice>) {
+    fn put_back(&mut self, notices: Vec<Notice>) {
         for notice in notices {
             if self.waiting.len() < WAITING {
                 self.waiting.push(notice);
             } else {
                 self.count(client_of(&notice), notice);
             }
+        }
+    }
+}
+
+/// Notices that somebody took: what is not settled waits again.
+pub(super) struct Taken<'a> {
+    buffer: &'a Mutex<Notices>,
+    notices: Vec<Notice>,
+}
+
+impl Taken<'_> {
+    /// What is complete at `now`, or everything when there is no `now`.
+    pub(super) fn from(buffer: &Mutex<Notices>, now: Option<Timestamp>) -> Taken<'_> {
+        let notices = match now {
+            Some(now) => buffer.lock().take(now),
+            None => buffer.lock().take_all(),
+        };
+        Taken { buffer, notices }
+    }
+
+    pub(super) fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// They are in somebody else's hands.
+    pub(super) fn settled(mut self) {
+        self.notices.clear();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.notices.is_empty() {
+            self.buffer.lock().put_back(std::mem::take(&mut self.notices));
         }
     }
 }
@@ -241,6 +277,17 @@ mod tests {
         let mut buffer = Notices::default();
         (0..20).for_each(|_| buffer.record(notice(1, 500, "a")));
         assert_eq!(buffer.take(at(0)).len(), 11);
+    }
+
+    #[test]
+    fn what_was_taken_and_given_up_waits_again() {
+        let buffer = Mutex::new(Notices::default());
+        (0..15).for_each(|n| buffer.lock().record(notice(1, n, "a")));
+        drop(Taken::from(&buffer, None));
+        let taken = Taken::from(&buffer, None);
+        assert_eq!(taken.notices().iter().map(|notice| notice.count).sum::<u64>(), 15);
+        taken.settled();
+        assert!(Taken::from(&buffer, None).notices().is_empty());
     }
 
     #[test]
