@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use platform_core::kernel::{Error, Result};
 
-use super::allowance::{Allowance, declared_length, incomplete};
+use super::allowance::{Allowance, incomplete};
 use crate::proxy::ProxiedBody;
 
 /// An error of a body.
@@ -108,12 +108,22 @@ impl Drop for ServerBody {
 ///
 /// # Errors
 /// `request.body_too_large`, `request.timeout`, `request.incomplete_body`.
-pub async fn read_body<B>(headers: &HeaderMap, mut body: B, limit: usize) -> Result<Bytes>
+pub async fn read_body<B>(headers: &HeaderMap, body: B, limit: usize) -> Result<Bytes>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    read_within(headers, body, limit, WHOLE).await
+}
+
+async fn read_within<B>(headers: &HeaderMap, mut body: B, limit: usize, whole: Duration) -> Result<Bytes>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     let mut allowance = Allowance::of(headers, limit as u64)?;
+    // Not by the headers: over HTTP/2 a body needs none.
+    let is_empty = body.is_end_stream();
     let slow = |_| Error::invalid("request.timeout", "the body came too slowly");
     let reading = async {
         let mut first: Option<Bytes> = None;
@@ -136,17 +146,11 @@ where
         whole.extend_from_slice(&rest);
         Ok(whole.freeze())
     };
-    if body_is_empty(headers) {
+    // A timer is not worth it for nothing.
+    if is_empty {
         return reading.await;
     }
-    tokio::time::timeout(WHOLE, reading).await.map_err(slow)?
-}
-
-fn body_is_empty(headers: &HeaderMap) -> bool {
-    match declared_length(headers) {
-        Some(length) => length == 0,
-        None => !headers.contains_key(header::TRANSFER_ENCODING),
-    }
+    tokio::time::timeout(whole, reading).await.map_err(slow)?
 }
 
 #[cfg(test)]
@@ -169,6 +173,31 @@ mod tests {
             }
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0.remove(0))))))
         }
+    }
+
+    /// A byte every five milliseconds, for ever.
+    struct Drip(Pin<Box<tokio::time::Sleep>>);
+
+    impl Body for Drip {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            std::task::ready!(self.0.as_mut().poll(context));
+            self.0 = Box::pin(tokio::time::sleep(Duration::from_millis(5)));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_that_drips_is_given_up() {
+        let drip = Drip(Box::pin(tokio::time::sleep(Duration::ZERO)));
+        let reading = read_within(&HeaderMap::new(), drip, 1 << 20, Duration::from_millis(50));
+        let read = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap();
+        assert_eq!(read.unwrap_err().code(), "request.timeout");
     }
 
     #[tokio::test]
