@@ -195,7 +195,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_unknown_length_that_drips_is_given_up() {
         let drip = Drip(Box::pin(tokio::time::sleep(Duration::ZERO)));
-        let reading = read_within(&HeaderMap::new(), drip, 1 << 20, Duration::from_millis(50));
+        let headers = HeaderMap::new();
+        let reading = read_within(&headers, drip, 1 << 20, Duration::from_millis(50));
         let read = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap();
         assert_eq!(read.unwrap_err().code(), "request.timeout");
     }
