@@ -30,9 +30,9 @@ pub struct Done<R> {
     pub replayed: bool,
 }
 
-/// Runs a command: `decide` loads and decides on a [`Work`], and what it decided is committed; the
-/// context collects the position ([`Context::positions`]). After a conflict it is run again with a new `Work`, at most [`limits::COMMAND_ATTEMPTS`] times, so it has
-/// no effect but on its `Work`.
+/// Runs a command: `decide` loads and decides on a [`Work`], and what it decided is committed; the context
+/// collects the position ([`Context::positions`]). After a conflict it is run again with a new `Work`, at
+/// most [`limits::COMMAND_ATTEMPTS`] times, so it has no effect but on its `Work`.
 ///
 /// If the context has an idempotency key, the answer is remembered for
 /// [`limits::IDEMPOTENCY_LIFETIME`] under (actor, `operation`, key), sealed; a repetition with the
