@@ -361,7 +361,12 @@ async fn login(scene: &Scene, call: &Call, person: usize, wrong: bool) -> Result
         Ok(pair) => pair,
         Err(error) => {
             let model = scene.model.lock();
-            let still = model.people.list.get(person).is_some_and(is_welcome);
+            // A password that was changed meanwhile was right only before.
+            let still = model
+                .people
+                .list
+                .get(person)
+                .is_some_and(|person| is_welcome(person) && person.barred == barred);
             if sure && still && !wrong && error.code() == "auth.invalid_credentials" {
                 scene.stage.violated(format!("login: {email} was refused with the right password"));
             }
