@@ -156,6 +156,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header;
     use std::convert::Infallible;
 
     struct Chunks(Vec<&'static [u8]>);
