@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`open()`]: a data folder as a running platform.
 //! - [`open_backends`]: a data folder as the ports of a platform.
-//! - [`EmbeddedStores`]: a store per domain, each on SQLite or fjall.
+//! - [`EmbeddedStores`]: a store per domain, each on SQLite, fjall or (behind the feature `sled`) sled.
 //! - [`FjallLog`]: the durable event log.
 //! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
 //! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
@@ -18,7 +18,10 @@ mod group;
 mod key_file;
 mod log;
 mod open;
+mod ordered;
 mod runtime;
+#[cfg(feature = "sled")]
+mod sled;
 mod sqlite;
 mod store;
 mod stores;

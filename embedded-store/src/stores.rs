@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -12,6 +12,8 @@ use platform_core::ports::store::{Schema, Store, Stores};
 
 use crate::fjall::Living;
 use crate::folder::Folder;
+#[cfg(feature = "sled")]
+use crate::sled;
 use crate::{fjall, sqlite};
 
 /// The store of the keys.
@@ -25,6 +27,11 @@ pub enum Engine {
     Sqlite,
     /// A log-structured engine: faster where much is written.
     Fjall,
+    /// A tree on a log, behind the feature `sled`. A loss of power may damage it, readers wait for writers,
+    /// and it is copied only while no process has it open: there is no reason to prefer it to the others but
+    /// to have what was built on it.
+    #[cfg(feature = "sled")]
+    Sled,
 }
 
 /// The engine of each store. The store `keys` is always on SQLite: it is kept apart in backups.
@@ -92,7 +99,7 @@ impl EmbeddedStores {
     }
 
     /// Looks into a folder that another process may have open: its stores refuse to be written. Those on
-    /// fjall open only while no other process has them open.
+    /// fjall and sled open only while no other process has them open.
     pub fn read_only(path: &Path) -> EmbeddedStores {
         EmbeddedStores::over(Folder::look(path))
     }
@@ -139,25 +146,28 @@ impl EmbeddedStores {
 
     fn open_store(&self, schema: &Schema) -> Result<Arc<dyn Store>> {
         schema.check()?;
-        let database = sqlite::file_of(self.folder.path(), schema.store);
-        let folder = fjall::folder_of(self.folder.path(), schema.store);
-        let found = if folder.exists() { Engine::Fjall } else { Engine::Sqlite };
-        let engine = self.engines.engine(schema.store).unwrap_or(found);
-        let (path, other) = if engine == Engine::Sqlite { (database, folder) } else { (folder, database) };
-        let named = |error| with_path(error, &path);
-        if other.exists() {
+        let places = places_of(self.folder.path(), schema.store);
+        let found = places.iter().find(|place| place.path.exists());
+        let engine = self.engines.engine(schema.store).or(found.and_then(|place| place.engine));
+        let engine = engine.unwrap_or_default();
+        if let Some(other) = places.iter().find(|place| place.engine != Some(engine) && place.path.exists()) {
             return Err(Error::precondition("store.other_engine", "the store is there on another engine")
                 .with("store", schema.store)
                 .with("configured", format!("{engine:?}"))
-                .with("found", other.display()));
+                .with("found", other.path.display()));
         }
+        let path = places.into_iter().find(|place| place.engine == Some(engine)).map(|place| place.path);
+        let path = path.unwrap_or_default();
+        let named = |error| with_path(error, &path);
         match engine {
             Engine::Sqlite => Ok(Arc::new(sqlite::open(&self.folder, schema).map_err(named)?)),
             Engine::Fjall => {
                 let store = fjall::open(&self.folder, schema).map_err(named)?;
-                self.living.lock().insert(schema.store, Arc::downgrade(store.reader.living()));
+                self.living.lock().insert(schema.store, Arc::downgrade(store.reader.keyspace()));
                 Ok(Arc::new(store))
             }
+            #[cfg(feature = "sled")]
+            Engine::Sled => Ok(Arc::new(sled::open(&self.folder, &path, schema).map_err(named)?)),
         }
     }
 }
@@ -167,9 +177,30 @@ fn with_path(error: Error, path: &Path) -> Error {
     if error.context().any(|(name, _)| name == "path") { error } else { error.with("path", path.display()) }
 }
 
+/// Where a store would stand.
+struct Place {
+    /// `None`: an engine that is not built in.
+    engine: Option<Engine>,
+    path: PathBuf,
+}
+
+/// Where a store would stand on each engine, also on one that is not built in: nobody makes a second store
+/// beside it.
+fn places_of(folder: &Path, store: &str) -> [Place; 3] {
+    #[cfg(feature = "sled")]
+    let on_sled = Some(Engine::Sled);
+    #[cfg(not(feature = "sled"))]
+    let on_sled = None;
+    [
+        Place { engine: Some(Engine::Sqlite), path: sqlite::file_of(folder, store) },
+        Place { engine: Some(Engine::Fjall), path: fjall::folder_of(folder, store) },
+        Place { engine: on_sled, path: folder.join(format!("{store}.sled")) },
+    ]
+}
+
 /// Whether a folder holds a store, on whatever engine.
 pub(crate) fn holds(folder: &Path, store: &str) -> bool {
-    sqlite::file_of(folder, store).exists() || fjall::folder_of(folder, store).exists()
+    places_of(folder, store).iter().any(|place| place.path.exists())
 }
 
 impl Stores for EmbeddedStores {

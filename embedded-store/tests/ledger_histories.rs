@@ -83,4 +83,12 @@ proptest! {
     ) {
         run(Engine::Fjall, &choices);
     }
+
+    #[cfg(feature = "sled")]
+    #[test]
+    fn on_sled_what_was_acknowledged_is_there_once_and_every_prefix_balances(
+        choices in proptest::collection::vec(any::<u64>(), 40..120),
+    ) {
+        run(Engine::Sled, &choices);
+    }
 }

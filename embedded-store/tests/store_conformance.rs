@@ -37,6 +37,12 @@ mod fjall {
     platform_core::store_conformance!(Folder::on(Engine::Fjall));
 }
 
+#[cfg(feature = "sled")]
+mod sled {
+    use super::*;
+    platform_core::store_conformance!(Folder::on(Engine::Sled));
+}
+
 #[tokio::test]
 async fn a_store_that_is_there_on_another_engine_is_refused() {
     let place = Folder::on(Engine::Sqlite);
@@ -44,4 +50,12 @@ async fn a_store_that_is_there_on_another_engine_is_refused() {
     drop(place.stores().unwrap().open(&schema).await.unwrap());
     let other = Folder { engine: Engine::Fjall, ..place };
     assert_eq!(other.stores().unwrap().open(&schema).await.err().unwrap().code(), "store.other_engine");
+}
+
+#[tokio::test]
+async fn a_store_on_an_engine_that_may_not_be_built_in_is_seen() {
+    let place = Folder::on(Engine::Sqlite);
+    let schema = platform_core::ports::store::conformance::schema();
+    std::fs::create_dir_all(place.folder.path().join(format!("{}.sled", schema.store))).unwrap();
+    assert_eq!(place.stores().unwrap().open(&schema).await.err().unwrap().code(), "store.other_engine");
 }

@@ -231,4 +231,10 @@ proptest! {
     fn fjall_agrees_with_the_model(steps in vec(step(), 1..25)) {
         block_on(run(Engine::Fjall, steps));
     }
+
+    #[cfg(feature = "sled")]
+    #[test]
+    fn sled_agrees_with_the_model(steps in vec(step(), 1..25)) {
+        block_on(run(Engine::Sled, steps));
+    }
 }

@@ -226,6 +226,7 @@ fn only_the_right_crates_see_databases_http_and_bindings() {
     let only: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("rusqlite", &["embedded-store", "benches"][..]),
         ("fjall", &["embedded-store", "benches"][..]),
+        ("sled", &["embedded-store", "benches"][..]),
         ("axum", &["platform-server"][..]),
         ("hyper", &["platform-server"][..]),
         ("pyo3", &["bindings"][..]),

@@ -5,6 +5,8 @@
 
 mod fjall;
 mod ours;
+#[cfg(feature = "sled")]
+mod sled;
 mod sqlite;
 
 use std::time::{Duration, Instant};
@@ -28,6 +30,14 @@ pub(crate) const ROWS: &[Row] = &[
         run: || fjall::groups(64),
     },
     Row { name: "store_fjall_group_256", what: "the same, groups of 256", run: || fjall::groups(256) },
+    #[cfg(feature = "sled")]
+    Row {
+        name: "store_sled_group_64",
+        what: "commits of a document, a unique entry and an event on sled, groups of 64",
+        run: || sled::groups(64),
+    },
+    #[cfg(feature = "sled")]
+    Row { name: "store_sled_group_256", what: "the same, groups of 256", run: || sled::groups(256) },
 ];
 
 /// Commits of one round.

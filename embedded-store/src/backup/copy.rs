@@ -25,14 +25,14 @@ const ATTEMPTS: u32 = 20;
 
 /// Copies the data folder `data` into the new folder `into`. A server may hold `data` meanwhile, when all
 /// its stores are on SQLite; whoever holds a folder with stores on fjall copies it by
-/// [`EmbeddedStores::backup`].
+/// [`EmbeddedStores::backup`]; one with stores on sled is copied while nobody holds it.
 ///
 /// # Errors
 /// `backup.exists` when `into` is there already; `backup.no_data` when `data` holds nothing;
-/// `backup.in_use` when a server holds `data` and a store of it is on fjall;
+/// `backup.in_use` when a server holds `data` and a store of it is on fjall or sled;
 /// `backup.failed`, with what could not be read or written.
 pub fn backup(data: &Path, into: &Path, now: Timestamp) -> Result<Manifest> {
-    let _held = hold_fjall(data)?;
+    let _held = hold_still(data)?;
     take(data, into, now, &[])
 }
 
@@ -56,8 +56,12 @@ impl EmbeddedStores {
     /// ```
     ///
     /// # Errors
-    /// `backup.exists` when `into` is there already; `backup.no_data`; `backup.failed`.
+    /// `backup.exists` when `into` is there already; `backup.no_data`; `backup.failed`; `backup.in_use` when
+    /// a store is on sled.
     pub fn backup(&self, into: &Path, now: Timestamp) -> Result<Manifest> {
+        if has(self.path(), &["sled"])? {
+            return Err(in_use(self.path(), ON_SLED));
+        }
         take(self.path(), into, now, &self.living())
     }
 
@@ -65,11 +69,14 @@ impl EmbeddedStores {
     ///
     /// # Errors
     /// `backup.exists` when `into` is there already; `backup.no_data` when there is no such store;
-    /// `backup.failed`.
+    /// `backup.in_use` when it is on sled; `backup.failed`.
     pub fn copy_store(&self, store: &str, into: &Path) -> Result<()> {
         refuse_existing(into)?;
         let living = self.living().into_iter().find(|(name, _)| *name == store);
         let name = format!("{store}.db");
+        if self.path().join(format!("{store}.sled")).exists() {
+            return Err(in_use(self.path(), ON_SLED).with("store", store));
+        }
         if living.is_none() && !stores_of(self.path())?.contains(&name) {
             return Err(no_data(self.path()).with("store", store));
         }
@@ -124,26 +131,36 @@ fn no_data(data: &Path) -> Error {
     Error::not_found("backup.no_data", "the folder holds no data").with("path", data.display())
 }
 
-/// A store on fjall cannot be held still beside its server, and a copy of it from another moment than
-/// that of the log would lose events: with such a store the whole folder is held instead.
-fn hold_fjall(data: &Path) -> Result<Option<Arc<Folder>>> {
-    if !has_fjall(data)? {
+const ON_FJALL: &str = "stores on fjall are copied by the server that has the folder open, or while none has";
+const ON_SLED: &str = "stores on sled are copied while no server has the folder open";
+
+fn in_use(data: &Path, why: &'static str) -> Error {
+    Error::precondition("backup.in_use", why).with("path", data.display())
+}
+
+/// A store on fjall or sled cannot be held still beside its server, and a copy of it from another moment
+/// than that of the log would lose events: with such a store the whole folder is held instead.
+fn hold_still(data: &Path) -> Result<Option<Arc<Folder>>> {
+    let why = if has(data, &["sled"])? { ON_SLED } else { ON_FJALL };
+    if !has(data, APART)? {
         return Ok(None);
     }
     Folder::hold(data).map(Some).map_err(|error| match error.code() {
-        "store.locked" => Error::precondition(
-            "backup.in_use",
-            "stores on fjall are copied by the server that has the folder open, or while none has",
-        )
-        .with("path", data.display()),
+        "store.locked" => in_use(data, why),
         _ => error,
     })
 }
 
-fn has_fjall(data: &Path) -> Result<bool> {
+/// The endings of the folders of stores that are not on SQLite.
+const APART: &[&str] = &["fjall", "sled"];
+
+/// Whether something in the folder has one of these endings.
+fn has(data: &Path, endings: &[&str]) -> Result<bool> {
     let entries =
         fs::read_dir(data).map_err(|error| failed("the data folder cannot be read", data, error))?;
-    Ok(entries.flatten().any(|entry| entry.path().extension().is_some_and(|kind| kind == "fjall")))
+    let is_one =
+        |path: &Path| path.extension().is_some_and(|kind| endings.iter().any(|ending| kind == *ending));
+    Ok(entries.flatten().any(|entry| is_one(&entry.path())))
 }
 
 /// A database of which this moment is kept.
@@ -192,7 +209,7 @@ pub(super) fn stores_of(data: &Path) -> Result<Vec<String>> {
         }
     }
     names.sort();
-    if names.is_empty() && !has_fjall(data)? {
+    if names.is_empty() && !has(data, APART)? {
         return Err(no_data(data));
     }
     Ok(names)
@@ -239,10 +256,10 @@ fn copy_store(store: &Pinned, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is no database: the folder of the log, and of stores on fjall that nobody has open. Its files
-/// are written once, except for journals, which only grow, and the small files that name the present state.
-/// What a store has committed and its outbox has forgotten is in the log's journal before the cut; journals
-/// come first, so that nothing can
+/// Copies what is no database: the folder of the log, and of stores on fjall and sled that nobody has open.
+/// Its files are written once, except for journals, which only grow, and the small files that name the present
+/// state. What a store has committed and its outbox has forgotten is in the log's journal before the cut;
+/// journals come first, so that nothing can
 /// have left them without being in what is copied afterwards. If the log tidied up meanwhile, all is copied
 /// anew.
 fn copy_others(data: &Path, living: &[(&str, Arc<Living>)], into: &Path) -> Result<()> {

@@ -7,9 +7,10 @@ use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, MutexGuard};
 use platform_core::kernel::{Error, Result};
 
-use super::acknowledged::Acknowledged;
 use super::error::storage;
-use super::{keyspace, layout, open_database};
+use super::{keyspace, open_database};
+use crate::ordered::acknowledged::Acknowledged;
+use crate::ordered::layout;
 
 /// What a copy of an open store is made of.
 pub(crate) struct Living {

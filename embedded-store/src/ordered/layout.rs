@@ -10,48 +10,61 @@
 //!
 //! Names hold no zero byte, so that no collection begins another.
 
+use std::ops::Bound;
+
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{Body, BodyKind, Collection, Entry, Index, KeyReader, KeyWriter};
 
+use super::KeyRange;
+
 /// The first and the last position of the newest group, so that a gap in the journal is seen.
-pub(super) const POSITION: &[u8] = b"mposition";
+pub(crate) const POSITION: &[u8] = b"mposition";
 /// Up to where the outbox was trimmed: where its reading begins.
-pub(super) const TRIMMED: &[u8] = b"mtrimmed";
+pub(crate) const TRIMMED: &[u8] = b"mtrimmed";
 /// The version of the schema, and its layout as text.
-pub(super) const SCHEMA: &[u8] = b"mschema";
+pub(crate) const SCHEMA: &[u8] = b"mschema";
 
 /// What an index was when it was filled.
-pub(super) fn index_signature(collection: &str, index: &str) -> Vec<u8> {
+pub(crate) fn index_signature(collection: &str, index: &str) -> Vec<u8> {
     [b"mindex/", collection.as_bytes(), b"/", index.as_bytes()].concat()
 }
 
 /// All signatures of a collection's indexes.
-pub(super) fn index_signatures(collection: &str) -> Vec<u8> {
+pub(crate) fn index_signatures(collection: &str) -> Vec<u8> {
     index_signature(collection, "")
 }
 
 /// All documents of a collection.
-pub(super) fn documents(collection: &str) -> Vec<u8> {
+pub(crate) fn documents(collection: &str) -> Vec<u8> {
     [b"d", collection.as_bytes(), b"\0"].concat()
 }
 
+/// Every key that begins with this prefix, which is one of ours: it ends with a zero or a slash.
+pub(crate) fn beneath(prefix: &[u8]) -> KeyRange {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    (Bound::Included(prefix.to_vec()), Bound::Excluded(end))
+}
+
 /// A document.
-pub(super) fn document(collection: &str, id: &[u8]) -> Vec<u8> {
+pub(crate) fn document(collection: &str, id: &[u8]) -> Vec<u8> {
     [b"d", collection.as_bytes(), b"\0", id].concat()
 }
 
 /// All entries of an index.
-pub(super) fn entries(collection: &str, index: &str, unique: bool) -> Vec<u8> {
+pub(crate) fn entries(collection: &str, index: &str, unique: bool) -> Vec<u8> {
     [if unique { b"u" } else { b"i" }, collection.as_bytes(), b"\0", index.as_bytes(), b"\0"].concat()
 }
 
 /// An entry of a unique index.
-pub(super) fn unique(collection: &str, index: &str, entry: &[u8]) -> Vec<u8> {
+pub(crate) fn unique(collection: &str, index: &str, entry: &[u8]) -> Vec<u8> {
     [b"u", collection.as_bytes(), b"\0", index.as_bytes(), b"\0", entry].concat()
 }
 
 /// An entry of a document in an index: its key and its value.
-pub(super) fn entry(collection: &str, index: &Index, entry: &[u8], id: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn entry(collection: &str, index: &Index, entry: &[u8], id: &[u8]) -> (Vec<u8>, Vec<u8>) {
     if index.unique {
         return (unique(collection, index.name, entry), id.to_vec());
     }
@@ -62,25 +75,25 @@ pub(super) fn entry(collection: &str, index: &Index, entry: &[u8], id: &[u8]) ->
 }
 
 /// Entry and id behind the prefix of a shared index.
-pub(super) fn read_shared(rest: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn read_shared(rest: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut reader = KeyReader::new(rest);
     Ok((reader.bytes()?, reader.rest().to_vec()))
 }
 
 /// An event.
-pub(super) fn event(position: EventPosition) -> Vec<u8> {
+pub(crate) fn event(position: EventPosition) -> Vec<u8> {
     [&b"o"[..], &position.commit.to_be_bytes(), &position.index.to_be_bytes()].concat()
 }
 
 /// The position in the key of an event.
-pub(super) fn event_position(key: &[u8]) -> Result<EventPosition> {
+pub(crate) fn event_position(key: &[u8]) -> Result<EventPosition> {
     let mut reader = KeyReader::new(key.get(1..).unwrap_or_default());
     let commit = reader.u64()?;
     Ok(EventPosition { commit, index: u16::from_be_bytes(reader.fixed()?) })
 }
 
 /// First and last position of a group.
-pub(super) fn write_group(first: Position, last: Position) -> [u8; 16] {
+pub(crate) fn write_group(first: Position, last: Position) -> [u8; 16] {
     let mut bytes = [0; 16];
     let (low, high) = bytes.split_at_mut(8);
     low.copy_from_slice(&first.to_be_bytes());
@@ -89,16 +102,16 @@ pub(super) fn write_group(first: Position, last: Position) -> [u8; 16] {
 }
 
 /// What [`write_group`] wrote.
-pub(super) fn read_group(bytes: &[u8]) -> Result<(Position, Position)> {
+pub(crate) fn read_group(bytes: &[u8]) -> Result<(Position, Position)> {
     let mut reader = KeyReader::new(bytes);
     Ok((reader.u64()?, reader.u64()?))
 }
 
 /// A stored document, borrowed from its value.
-pub(super) struct Stored<'a> {
-    pub(super) version: Position,
+pub(crate) struct Stored<'a> {
+    pub(crate) version: Position,
     entries: &'a [u8],
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 fn damaged() -> Error {
@@ -106,7 +119,7 @@ fn damaged() -> Error {
 }
 
 /// The value of a document.
-pub(super) fn write_document(version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
+pub(crate) fn write_document(version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
     let mut list = Vec::new();
     for entry in entries {
         // Both lengths are bounded by the schema's check and the limits.
@@ -128,7 +141,7 @@ impl<'a> Stored<'a> {
     ///
     /// # Errors
     /// `store.damaged`.
-    pub(super) fn read(value: &'a [u8]) -> Result<Stored<'a>> {
+    pub(crate) fn read(value: &'a [u8]) -> Result<Stored<'a>> {
         let (version, rest) = value.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
         let length = u32::from_be_bytes(*length) as usize;
@@ -140,7 +153,7 @@ impl<'a> Stored<'a> {
     ///
     /// # Errors
     /// `store.damaged`.
-    pub(super) fn entries(&self, collection: &Collection) -> Result<Vec<Entry>> {
+    pub(crate) fn entries(&self, collection: &Collection) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         let mut rest = self.entries;
         while let Some((length, after)) = rest.split_first() {
@@ -161,7 +174,7 @@ impl<'a> Stored<'a> {
     ///
     /// # Errors
     /// `store.damaged`.
-    pub(super) fn body(&self, kind: BodyKind) -> Result<Body> {
+    pub(crate) fn body(&self, kind: BodyKind) -> Result<Body> {
         Body::from_bytes(kind, self.body.to_vec())
     }
 }

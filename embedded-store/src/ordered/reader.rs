@@ -1,62 +1,61 @@
-//! Reading: one snapshot of fjall per call.
+//! Reading: one view of the keyspace per call.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use fjall::{Readable, Snapshot};
 use platform_core::kernel::{Error, EventPosition, Result, limits};
 use platform_core::ports::store::{
     Collection, Doc, DocKey, Index, IndexRange, KeyWriter, OutboxEvents, ScanPage, Schema,
 };
 
-use super::Living;
-use super::error::storage;
 use super::layout::{self, Stored};
+use super::{KeyRange, Keyspace, View};
 use crate::store::Reader;
 
-/// The reading half of a store on fjall.
-pub(crate) struct FjallReader {
-    pub(super) living: Arc<Living>,
+/// The reading half of a store on an ordered keyspace.
+pub(crate) struct OrderedReader<K> {
+    pub(super) keyspace: Arc<K>,
     pub(super) schema: Arc<Schema>,
 }
 
-impl FjallReader {
-    /// What a copy is made of.
-    pub(crate) fn living(&self) -> &Arc<Living> {
-        &self.living
+impl<K> OrderedReader<K> {
+    /// What it reads.
+    pub(crate) fn keyspace(&self) -> &Arc<K> {
+        &self.keyspace
     }
 }
 
-impl Reader for FjallReader {
+impl<K: Keyspace> Reader for OrderedReader<K> {
     fn get(&self, keys: &[DocKey]) -> Result<Vec<Option<Doc>>> {
-        let snapshot = self.living.database.snapshot();
-        keys.iter().map(|key| self.document(&snapshot, self.collection(key.collection)?, &key.id)).collect()
+        let view = self.keyspace.view()?;
+        keys.iter().map(|key| self.document(&view, self.collection(key.collection)?, &key.id)).collect()
     }
 
     fn scan(&self, range: &IndexRange) -> Result<ScanPage> {
         let collection = self.collection(range.collection)?;
         let source = Source::of(collection, range)?;
-        let snapshot = self.living.database.snapshot();
+        let view = self.keyspace.view()?;
         let Some((from, to)) = source.bounds(range)? else {
             return Ok(ScanPage::from_hits(range.limit, Vec::new()));
         };
-        let pairs = snapshot.range::<Vec<u8>, _>(&self.living.data, (from, to));
-        let pairs: Box<dyn Iterator<Item = fjall::Guard>> =
+        let pairs = view.pairs((from, to));
+        let pairs: Box<dyn Iterator<Item = _>> =
             if range.reverse { Box::new(pairs.rev()) } else { Box::new(pairs) };
         let mut hits = Vec::new();
         for pair in pairs.take(range.limit + 1) {
-            let (key, value) = pair.into_inner().map_err(storage)?;
+            let (key, value) = pair?;
+            let (key, value) = (key.as_ref(), value.as_ref());
             let rest = key.get(source.prefix.len()..).unwrap_or_default();
             let (entry, id) = match source.index {
                 None => {
-                    let doc = read_document(collection, rest, &value)?;
+                    let doc = read_document(collection, rest, value)?;
                     hits.push((rest.to_vec(), doc));
                     continue;
                 }
                 Some(index) if index.unique => (rest.to_vec(), value.to_vec()),
                 Some(_) => layout::read_shared(rest)?,
             };
-            let doc = self.document(&snapshot, collection, &id)?.ok_or_else(|| {
+            let doc = self.document(&view, collection, &id)?.ok_or_else(|| {
                 Error::data_loss("store.damaged", "an index entry has no document: restore from a backup")
                     .with("collection", collection.name)
             })?;
@@ -66,32 +65,32 @@ impl Reader for FjallReader {
     }
 
     fn outbox(&self, after: EventPosition, limit: usize) -> Result<OutboxEvents> {
-        let snapshot = self.living.database.snapshot();
+        let view = self.keyspace.view()?;
         let from = Bound::Excluded(layout::event(after));
         let to = Bound::Included(layout::event(EventPosition::end_of(u64::MAX)));
         let mut found = Vec::with_capacity(limit.min(limits::SCAN_DOCUMENTS));
         if after == EventPosition::end_of(u64::MAX) {
             return Ok(found);
         }
-        for pair in snapshot.range::<Vec<u8>, _>(&self.living.data, (from, to)).take(limit) {
-            let (key, value) = pair.into_inner().map_err(storage)?;
-            found.push((layout::event_position(&key)?, value.to_vec()));
+        for pair in view.pairs((from, to)).take(limit) {
+            let (key, value) = pair?;
+            let (key, value) = (key.as_ref(), value.as_ref());
+            found.push((layout::event_position(key)?, value.to_vec()));
         }
         Ok(found)
     }
 }
 
-impl FjallReader {
+impl<K: Keyspace> OrderedReader<K> {
     fn collection(&self, name: &str) -> Result<&Collection> {
         self.schema.collection(name).ok_or_else(|| {
             Error::invalid("store.undeclared", "not declared in the schema").with("collection", name)
         })
     }
 
-    fn document(&self, snapshot: &Snapshot, collection: &Collection, id: &[u8]) -> Result<Option<Doc>> {
-        let value =
-            snapshot.get(&self.living.data, layout::document(collection.name, id)).map_err(storage)?;
-        value.map(|value| read_document(collection, id, &value)).transpose()
+    fn document(&self, view: &impl View, collection: &Collection, id: &[u8]) -> Result<Option<Doc>> {
+        let value = view.get(&layout::document(collection.name, id))?;
+        value.map(|value| read_document(collection, id, value.as_ref())).transpose()
     }
 }
 
@@ -105,8 +104,6 @@ struct Source {
     prefix: Vec<u8>,
     index: Option<&'static Index>,
 }
-
-type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 impl Source {
     fn of(collection: &Collection, range: &IndexRange) -> Result<Source> {
@@ -142,7 +139,7 @@ impl Source {
     }
 
     /// The keys of a range; `None` when it is empty.
-    fn bounds(&self, range: &IndexRange) -> Result<Option<Range>> {
+    fn bounds(&self, range: &IndexRange) -> Result<Option<KeyRange>> {
         let mut from = match &range.from {
             Bound::Unbounded => Bound::Included(self.prefix.clone()),
             Bound::Included(from) => Bound::Included(self.before(from)),

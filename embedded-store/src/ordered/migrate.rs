@@ -5,22 +5,22 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use fjall::{Database, Keyspace, PersistMode};
 use platform_core::kernel::{Error, Position, Result};
 use platform_core::ports::store::{Collection, CommitError, Entry, Index, Schema};
 
-use super::error::storage;
 use super::layout::{self, Stored};
+use super::{Keyspace, View, Writes};
 
-/// Documents of one batch while an index is filled.
-const BACKFILL_DOCUMENTS: usize = 500;
+/// Writes of one batch while an index is filled.
+const BACKFILL_WRITES: usize = 500;
 
 /// Brings the database to the schema, and returns the position of its last commit.
 ///
 /// # Errors
 /// `store.newer_schema`, `store.not_unique`, `store.changed_kind`, `store.damaged`,
 /// `store.unavailable`.
-pub(super) fn migrate(database: &Database, data: &Keyspace, schema: &Schema) -> Result<Position> {
+pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Schema) -> Result<Position> {
+    let data = keyspace.latest();
     let known = read(data, layout::SCHEMA)?;
     let (version, layout) = match &known {
         None => (0, ""),
@@ -45,30 +45,30 @@ pub(super) fn migrate(database: &Database, data: &Keyspace, schema: &Schema) -> 
             change.check_uniques(data)?;
         }
         if known.is_some() && changes.iter().any(Changes::any) {
-            write(database, data, layout::SCHEMA, &format!("{version}\n{layout}\n(unfinished)"))?;
-            changes.iter().try_for_each(|change| change.apply(database, data))?;
+            write(keyspace, layout::SCHEMA, &format!("{version}\n{layout}\n(unfinished)"))?;
+            changes.iter().try_for_each(|change| change.apply(keyspace))?;
         } else {
-            changes.iter().try_for_each(|change| change.sign(database, data))?;
+            changes.iter().try_for_each(|change| change.sign(keyspace))?;
         }
-        write(database, data, layout::SCHEMA, &format!("{}\n{wanted}", schema.version))?;
-        database.persist(PersistMode::SyncAll).map_err(storage)?;
+        write(keyspace, layout::SCHEMA, &format!("{}\n{wanted}", schema.version))?;
+        keyspace.sync()?;
     }
-    match data.get(layout::POSITION).map_err(storage)? {
+    match data.get(layout::POSITION)? {
         None => Ok(0),
-        Some(group) => layout::read_group(&group).map(|(_, last)| last),
+        Some(group) => layout::read_group(group.as_ref()).map(|(_, last)| last),
     }
 }
 
-fn read(data: &Keyspace, key: &[u8]) -> Result<Option<String>> {
-    let value = data.get(key).map_err(storage)?;
-    Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+fn read(data: &impl View, key: &[u8]) -> Result<Option<String>> {
+    let value = data.get(key)?;
+    Ok(value.map(|value| String::from_utf8_lossy(value.as_ref()).into_owned()))
 }
 
 /// Not yet durable: what migration writes is synced at its end, in the order in which it was written.
-fn write(database: &Database, data: &Keyspace, key: &[u8], text: &str) -> Result<()> {
-    let mut batch = database.batch();
-    batch.insert(data, key, text);
-    batch.commit().map_err(storage)
+fn write(keyspace: &impl Keyspace, key: &[u8], text: &str) -> Result<()> {
+    let mut writes = keyspace.writes();
+    writes.insert(key.to_vec(), text.as_bytes());
+    keyspace.apply(writes)
 }
 
 fn layout_of(schema: &Schema) -> String {
@@ -108,7 +108,7 @@ struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    fn of(data: &Keyspace, collection: &'a Collection) -> Result<Changes<'a>> {
+    fn of(data: &impl View, collection: &'a Collection) -> Result<Changes<'a>> {
         let mut filled = Vec::new();
         let mut emptied = BTreeSet::new();
         for index in collection.indexes {
@@ -119,9 +119,10 @@ impl<'a> Changes<'a> {
             }
         }
         let prefix = layout::index_signatures(collection.name);
-        for known in data.prefix(&prefix) {
-            let key = known.key().map_err(storage)?;
-            let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+        for key in data.keys(layout::beneath(&prefix)) {
+            let key = key?;
+            let name =
+                String::from_utf8_lossy(key.as_ref().get(prefix.len()..).unwrap_or_default()).into_owned();
             if collection.index(&name).is_none() {
                 emptied.insert(name);
             }
@@ -140,7 +141,7 @@ impl<'a> Changes<'a> {
         Ok(entries)
     }
 
-    fn check_uniques(&self, data: &Keyspace) -> Result<()> {
+    fn check_uniques(&self, data: &impl View) -> Result<()> {
         if !self.filled.iter().any(|index| index.unique) {
             return Ok(());
         }
@@ -160,25 +161,26 @@ impl<'a> Changes<'a> {
 
     fn documents(
         &self,
-        data: &Keyspace,
+        data: &impl View,
         mut each: impl FnMut(&[u8], Stored<'_>) -> Result<()>,
     ) -> Result<()> {
         let prefix = layout::documents(self.collection.name);
-        for pair in data.prefix(&prefix) {
-            let (key, value) = pair.into_inner().map_err(storage)?;
-            each(key.get(prefix.len()..).unwrap_or_default(), Stored::read(&value)?)?;
+        for pair in data.pairs(layout::beneath(&prefix)) {
+            let (key, value) = pair?;
+            each(key.as_ref().get(prefix.len()..).unwrap_or_default(), Stored::read(value.as_ref())?)?;
         }
         Ok(())
     }
 
-    fn apply(&self, database: &Database, data: &Keyspace) -> Result<()> {
+    fn apply(&self, keyspace: &impl Keyspace) -> Result<()> {
+        let data = keyspace.latest();
         let name = self.collection.name;
-        let mut batch = Chunks::new(database, data);
+        let mut batch = Chunks::new(keyspace);
         for index in &self.emptied {
             batch.remove(layout::index_signature(name, index))?;
             for unique in [false, true] {
-                for entry in data.prefix(layout::entries(name, index, unique)) {
-                    batch.remove(entry.key().map_err(storage)?.to_vec())?;
+                for entry in data.keys(layout::beneath(&layout::entries(name, index, unique))) {
+                    batch.remove(entry?.as_ref().to_vec())?;
                 }
             }
         }
@@ -191,58 +193,60 @@ impl<'a> Changes<'a> {
                 for entry in self.entries(id, &stored)? {
                     if let Some(index) = self.collection.index(entry.index) {
                         let (key, value) = layout::entry(name, index, &entry.entry, id);
-                        batch.insert(key, value)?;
+                        batch.insert(key, &value)?;
                     }
                     entries.push(entry);
                 }
                 let value = layout::write_document(stored.version, &entries, stored.body);
-                batch.insert(layout::document(name, id), value)
+                batch.insert(layout::document(name, id), &value)
             })?;
         }
         batch.flush()?;
-        self.sign(database, data)
+        self.sign(keyspace)
     }
 
-    fn sign(&self, database: &Database, data: &Keyspace) -> Result<()> {
-        let mut batch = Chunks::new(database, data);
+    fn sign(&self, keyspace: &impl Keyspace) -> Result<()> {
+        let mut batch = Chunks::new(keyspace);
         for index in &self.filled {
             let key = layout::index_signature(self.collection.name, index.name);
-            batch.insert(key, signature(index).into_bytes())?;
+            batch.insert(key, signature(index).as_bytes())?;
         }
         batch.flush()
     }
 }
 
 /// Writes in batches of bounded size.
-struct Chunks<'a> {
-    database: &'a Database,
-    data: &'a Keyspace,
-    batch: fjall::OwnedWriteBatch,
+struct Chunks<'a, K: Keyspace> {
+    keyspace: &'a K,
+    writes: K::Writes,
+    count: usize,
 }
 
-impl<'a> Chunks<'a> {
-    fn new(database: &'a Database, data: &'a Keyspace) -> Chunks<'a> {
-        Chunks { database, data, batch: database.batch() }
+impl<'a, K: Keyspace> Chunks<'a, K> {
+    fn new(keyspace: &'a K) -> Chunks<'a, K> {
+        Chunks { keyspace, writes: keyspace.writes(), count: 0 }
     }
 
-    fn insert(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.batch.insert(self.data, key, value);
+    fn insert(&mut self, key: Vec<u8>, value: &[u8]) -> Result<()> {
+        self.writes.insert(key, value);
         self.flush_when_full()
     }
 
     fn remove(&mut self, key: Vec<u8>) -> Result<()> {
-        self.batch.remove(self.data, key);
+        self.writes.remove(key);
         self.flush_when_full()
     }
 
     fn flush_when_full(&mut self) -> Result<()> {
-        if self.batch.len() < BACKFILL_DOCUMENTS {
+        self.count += 1;
+        if self.count < BACKFILL_WRITES {
             return Ok(());
         }
         self.flush()
     }
 
     fn flush(&mut self) -> Result<()> {
-        std::mem::replace(&mut self.batch, self.database.batch()).commit().map_err(storage)
+        self.count = 0;
+        self.keyspace.apply(std::mem::replace(&mut self.writes, self.keyspace.writes()))
     }
 }

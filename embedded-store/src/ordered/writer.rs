@@ -1,18 +1,17 @@
-//! Writing: a group of batches as one batch of fjall, with one `SyncData`.
+//! Writing: a group of batches as one batch of the engine, made durable once.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use fjall::{Database, Keyspace, PersistMode};
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{
     Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
 };
 
-use super::Living;
 use super::acknowledged::Acknowledged;
-use super::error::storage;
 use super::layout::{self, Stored};
+use super::{Keyspace, View, Writes};
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
 use crate::timed::timed;
@@ -21,8 +20,8 @@ use crate::timed::timed;
 const TRIMMED_AT_ONCE: usize = 10_000;
 
 /// The only one who writes to a store's database.
-pub(super) struct FjallWriter {
-    pub(super) living: Arc<Living>,
+pub(super) struct OrderedWriter<K> {
+    pub(super) keyspace: Arc<K>,
     pub(super) schema: Arc<Schema>,
     pub(super) position: Position,
     pub(super) acknowledged: Acknowledged,
@@ -32,22 +31,22 @@ pub(super) struct FjallWriter {
     pub(super) timings: Arc<StoreTimings>,
 }
 
-impl Engine for FjallWriter {
+impl<K: Keyspace> Engine for OrderedWriter<K> {
     fn commit(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
-        let living = Arc::clone(&self.living);
-        let _held = living.hold();
         let mut planner = Planner::new(&self.schema, self.position);
-        let mut state = Committed { data: &living.data, schema: &self.schema };
+        let mut state = Committed { latest: self.keyspace.latest(), schema: &self.schema };
         let answers: Answers = batches.iter().map(|batch| planner.offer(&mut state, batch)).collect();
         let merged = planner.merged();
         if merged.position == self.position {
             return Ok(answers);
         }
-        let mut group = Group::new(&living.database, &living.data);
+        let mut group = Group::new(&*self.keyspace);
         group.plan(&self.schema, &merged).map_err(Failure::RolledBack)?;
-        group.insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
+        group
+            .writes
+            .insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
         let trimmed = group.trim(self.trimmed, self.trim.get()).map_err(Failure::RolledBack)?;
-        // fjall poisons itself when this fails: there is no way back.
+        // There is no way back when this fails.
         timed(&self.timings.sync, || group.commit()).map_err(Failure::Unknown)?;
         self.position = merged.position;
         self.trimmed = trimmed;
@@ -64,10 +63,8 @@ impl Engine for FjallWriter {
     fn after_commit(&mut self) {}
 
     fn idle(&mut self) {
-        let living = Arc::clone(&self.living);
         while self.trimmed < self.trim.get() {
-            let _held = living.hold();
-            let mut group = Group::new(&living.database, &living.data);
+            let mut group = Group::new(&*self.keyspace);
             match group.trim(self.trimmed, self.trim.get()).and_then(|to| group.commit().map(|()| to)) {
                 Ok(trimmed) => self.trimmed = trimmed,
                 Err(error) => {
@@ -79,23 +76,19 @@ impl Engine for FjallWriter {
     }
 }
 
-/// A batch of fjall in the making.
-struct Group<'a> {
-    data: &'a Keyspace,
-    batch: fjall::OwnedWriteBatch,
+/// A batch of the engine in the making.
+struct Group<'a, K: Keyspace> {
+    keyspace: &'a K,
+    writes: K::Writes,
 }
 
-impl<'a> Group<'a> {
-    fn new(database: &Database, data: &'a Keyspace) -> Group<'a> {
-        Group { data, batch: database.batch().durability(Some(PersistMode::SyncData)) }
-    }
-
-    fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
-        self.batch.insert(self.data, key, value);
+impl<'a, K: Keyspace> Group<'a, K> {
+    fn new(keyspace: &'a K) -> Group<'a, K> {
+        Group { keyspace, writes: keyspace.writes() }
     }
 
     fn commit(self) -> Result<()> {
-        self.batch.commit().map_err(storage)
+        self.keyspace.commit(self.writes)
     }
 
     fn plan(&mut self, schema: &Schema, merged: &Merged<'_>) -> Result<()> {
@@ -117,7 +110,7 @@ impl<'a> Group<'a> {
                     if index.unique {
                         given.insert(key.clone());
                     }
-                    self.batch.insert(self.data, key, value);
+                    self.writes.insert(key, &value);
                 }
             }
             let key = layout::document(name, id);
@@ -125,18 +118,18 @@ impl<'a> Group<'a> {
                 Some(written) => {
                     let body = written.body.as_bytes();
                     let value = layout::write_document(written.version, written.entries, body);
-                    self.batch.insert(self.data, key, value);
+                    self.writes.insert(key, &value);
                 }
-                None if change.before.is_some() => self.batch.remove(self.data, key),
+                None if change.before.is_some() => self.writes.remove(key),
                 None => {}
             }
         }
         // A unique entry that moved stands under one key: it must not be removed after it was given.
         for key in taken.into_iter().filter(|key| !given.contains(key)) {
-            self.batch.remove(self.data, key);
+            self.writes.remove(key);
         }
         for (position, event) in &merged.events {
-            self.batch.insert(self.data, layout::event(*position), *event);
+            self.writes.insert(layout::event(*position), event);
         }
         Ok(())
     }
@@ -146,18 +139,18 @@ impl<'a> Group<'a> {
         if upto <= from {
             return Ok(from);
         }
-        let keys = self.data.range(layout::event(from)..=layout::event(upto));
+        let range = (Bound::Included(layout::event(from)), Bound::Included(layout::event(upto)));
         let mut last = upto;
-        for (count, key) in keys.enumerate() {
-            let key = key.key().map_err(storage)?;
+        for (count, key) in self.keyspace.latest().keys(range).enumerate() {
+            let key = key?.as_ref().to_vec();
             if count == TRIMMED_AT_ONCE {
                 let next = layout::event_position(&key)?;
                 last = EventPosition { commit: next.commit.saturating_sub(1), index: u16::MAX }.max(from);
                 break;
             }
-            self.batch.remove(self.data, key);
+            self.writes.remove(key);
         }
-        self.insert(layout::TRIMMED.to_vec(), &layout::event(last));
+        self.writes.insert(layout::TRIMMED.to_vec(), &layout::event(last));
         Ok(last)
     }
 }
@@ -170,28 +163,28 @@ fn declared<'s>(schema: &'s Schema, collection: &str) -> Result<&'s Collection> 
 }
 
 /// The committed state: this thread alone writes, so it needs no snapshot.
-struct Committed<'a> {
-    data: &'a Keyspace,
+struct Committed<'a, V> {
+    latest: &'a V,
     schema: &'a Schema,
 }
 
-impl Committed<'_> {
-    fn value(&self, key: &DocKey) -> Result<Option<fjall::Slice>> {
-        self.data.get(layout::document(key.collection, &key.id)).map_err(storage)
+impl<V: View> Committed<'_, V> {
+    fn value(&self, key: &DocKey) -> Result<Option<V::Bytes>> {
+        self.latest.get(&layout::document(key.collection, &key.id))
     }
 }
 
-impl StateReader for Committed<'_> {
+impl<V: View> StateReader for Committed<'_, V> {
     fn previous(&mut self, key: &DocKey) -> Result<Option<Previous>> {
         let collection = declared(self.schema, key.collection)?;
         let Some(value) = self.value(key)? else { return Ok(None) };
-        let stored = Stored::read(&value)?;
+        let stored = Stored::read(value.as_ref())?;
         Ok(Some(Previous { version: stored.version, entries: stored.entries(collection)? }))
     }
 
     fn body(&mut self, key: &DocKey) -> Result<Option<Body>> {
         let collection = declared(self.schema, key.collection)?;
-        self.value(key)?.map(|value| Stored::read(&value)?.body(collection.body)).transpose()
+        self.value(key)?.map(|value| Stored::read(value.as_ref())?.body(collection.body)).transpose()
     }
 
     fn unique_owner(
@@ -200,7 +193,7 @@ impl StateReader for Committed<'_> {
         index: &'static str,
         entry: &[u8],
     ) -> Result<Option<Vec<u8>>> {
-        let owner = self.data.get(layout::unique(collection, index, entry)).map_err(storage)?;
-        Ok(owner.map(|id| id.to_vec()))
+        let owner = self.latest.get(&layout::unique(collection, index, entry))?;
+        Ok(owner.map(|id| id.as_ref().to_vec()))
     }
 }
