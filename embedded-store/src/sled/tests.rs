@@ -118,11 +118,12 @@ async fn a_log_that_does_not_read_is_never_passed_over_in_silence() {
     copy(&folder.path().join("things.sled"), sound.path());
     let bytes = fs::read(sound.path().join("db")).unwrap();
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    for at in (0..end).step_by(end / 60) {
+    // First nothing is damaged.
+    for (at, damage) in std::iter::once((0, 0)).chain((0..end).step_by(end / 60).map(|at| (at, 0x55))) {
         fs::remove_dir_all(folder.path().join("things.sled")).unwrap();
         copy(sound.path(), &folder.path().join("things.sled"));
         let mut damaged = bytes.clone();
-        damaged[at] ^= 0x55;
+        damaged[at] ^= damage;
         fs::write(file(folder.path(), "db"), damaged).unwrap();
         let told = match open(folder.path()).await {
             Err(error) => error.code().to_owned(),
@@ -131,8 +132,7 @@ async fn a_log_that_does_not_read_is_never_passed_over_in_silence() {
                 Ok(found) => found.to_string(),
             },
         };
-        println!("byte {at} of {end}: {told}");
-        assert!(told == "store.damaged" || told == "20", "byte {at}: {told}");
+        assert!(told == "20" || damage != 0 && told == "store.damaged", "byte {at}: {told}");
     }
 }
 
