@@ -10,6 +10,7 @@ mod requests;
 mod values;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use platform_core::kernel::{Context, Error, PageRequest};
@@ -83,6 +84,8 @@ fn finish(world: &World, when: &str, look: impl Future<Output = Result<(), Error
 /// What was on its way arrives, what failed is handled again, what waits in memory is written.
 async fn settle(world: &World) -> Result<(), Error> {
     world.disk.apply_late().await;
+    // What a node takes up again at its start is under way only now.
+    world.stage.outside.sleep(Duration::from_secs(1)).await;
     let Some(primary) = world.primary() else { return Ok(()) };
     let (platform, ctx) = (&primary.platform, Context::system());
     platform.settled().await?;
