@@ -17,6 +17,7 @@ use crate::ports::channel::{MemoryChannel, Message, Receipt, SendError};
 use crate::ports::log::{EventLog, MemoryLog};
 use crate::ports::runtime::SimRuntime;
 use crate::ports::store::Work;
+use crate::ports::store::flaky::{Fault, FlakyStores};
 use crate::users::{NewProfile, Profile};
 
 /// Takes messages and never says so.
@@ -483,6 +484,29 @@ fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
     world.pass(125);
     let view = world.look(&sent);
     assert_eq!((view.state.as_str(), view.attempts[0].outcome), ("scheduled", Some(Outcome::Ambiguous)));
+}
+
+#[test]
+fn a_poisoned_store_does_not_keep_a_worker_from_stopping() {
+    let sim = SimRuntime::new(1);
+    let memory = MemoryBackends::new(sim.runtime());
+    let stopped = sim.run_steps(10_000, async {
+        let mut backends = memory.backends().await.unwrap();
+        let users = Users::open(&backends).await.unwrap();
+        let stores = Arc::new(FlakyStores::new(backends.stores, sim.runtime()));
+        backends.stores = Arc::clone(&stores) as _;
+        let notifications = Notifications::open(&backends, &users).await.unwrap();
+        let backbone = Backbone::new(backends.clone());
+        backbone.add(notifications.database(), notifications.parts()).unwrap();
+        backbone.start().await.unwrap();
+        // It is accepted and claimed; the report finds the store poisoned.
+        stores.next(&[Fault::None, Fault::None, Fault::Poisoned]);
+        notifications.send(&system(), to("bob@example.org")).await.unwrap();
+        sim.runtime().sleep(Duration::from_millis(100)).await;
+        assert_eq!(memory.channel.sent().len(), 1);
+        backbone.stop().await;
+    });
+    assert!(stopped.is_some(), "it does not stop");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::delivery::{Claim, Outcome, Report, State};
 use super::events;
 use super::tables::Notification;
 use crate::backbone::Shutdown;
-use crate::kernel::{BoxFuture, Context, NotificationId, Result};
+use crate::kernel::{BoxFuture, Context, NotificationId, Result, Retry};
 use crate::ports::channel::{Message, SendError};
 use crate::ports::store::{Document, IndexRange, Work, command};
 
@@ -210,7 +210,8 @@ impl Inner {
         loop {
             match self.report(&task, &report).await {
                 Ok(()) => return,
-                Err(error) if error.kind().is_fault() => {
+                // Without hope of an end nobody could stop the platform; the claim ends by itself.
+                Err(error) if error.kind().is_fault() || error.retry_advice() == Retry::No => {
                     tracing::error!(%error, notification = %task.id, "a result could not be stored");
                     return;
                 }

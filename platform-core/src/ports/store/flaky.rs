@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 use crate::kernel::{BoxFuture, Error, EventPosition, Position, Result};
 use crate::ports::runtime::Runtime;
-use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, IndexRange, ScanPage, Store};
+use crate::ports::store::{
+    Batch, Commit, CommitError, Doc, DocKey, IndexRange, ScanPage, Schema, Store, Stores,
+};
 
 /// How the next commits end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Fault {
     Lost,
     /// All is applied, but nobody knows.
     AppliedSilently,
+    /// An fsync failed: nothing is acknowledged any more.
+    Poisoned,
 }
 
 pub(crate) struct FlakyStore {
@@ -77,6 +81,10 @@ impl Store for FlakyStore {
             self.runtime.sleep(Duration::from_millis(1)).await;
             match fault {
                 Fault::None => self.inner.commit(batch).await,
+                Fault::Poisoned => {
+                    self.faults.lock().push(Fault::Poisoned);
+                    Err(CommitError::Poisoned)
+                }
                 Fault::Refused => Err(unavailable(false)),
                 Fault::Lost => Err(unavailable(true)),
                 Fault::AppliedSilently => {
@@ -101,5 +109,34 @@ impl Store for FlakyStore {
 
     fn committed(&self) -> watch::Receiver<Position> {
         self.inner.committed()
+    }
+}
+
+/// Opens one store, which fails as it is told.
+pub(crate) struct FlakyStores {
+    inner: Arc<dyn Stores>,
+    runtime: Arc<dyn Runtime>,
+    opened: Mutex<Option<Arc<FlakyStore>>>,
+}
+
+impl FlakyStores {
+    pub(crate) fn new(inner: Arc<dyn Stores>, runtime: Arc<dyn Runtime>) -> FlakyStores {
+        FlakyStores { inner, runtime, opened: Mutex::default() }
+    }
+
+    /// As [`FlakyStore::next`], of the store that was opened last.
+    pub(crate) fn next(&self, faults: &[Fault]) {
+        self.opened.lock().iter().for_each(|store| store.next(faults));
+    }
+}
+
+impl Stores for FlakyStores {
+    fn open<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<Arc<dyn Store>>> {
+        Box::pin(async move {
+            let inner = self.inner.open(schema).await?;
+            let store = Arc::new(FlakyStore::new(inner, Arc::clone(&self.runtime)));
+            *self.opened.lock() = Some(Arc::clone(&store));
+            Ok(store as Arc<dyn Store>)
+        })
     }
 }
