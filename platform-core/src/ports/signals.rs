@@ -16,9 +16,12 @@ pub struct Signal {
 /// Broadcast to all nodes, this one included.
 ///
 /// # Behavior
-/// - A signal may be lost or come twice: its receiver reads the state anew, it never trusts a signal.
-/// - A receiver that lags behind is told so, and treats everything cached as cold.
-/// - `connected` is false when no heartbeat was heard for 250 ms: cached decisions are cold then.
+/// - A signal may come late, twice, or not at all: its receiver reads the state anew, it never trusts a
+///   signal.
+/// - Whoever misses one is told so within 250 ms: its receiver lags, and treats everything cached as cold.
+///   So it is also when the one who sent it could not reach anybody for a while, or has ended since.
+/// - `connected` is false while one of the other nodes was not heard for 250 ms: what that one says
+///   meanwhile comes later or never, so cached decisions are cold.
 pub trait Signals: Send + Sync {
     /// Tells all nodes.
     fn send(&self, signal: Signal);

@@ -29,7 +29,7 @@ impl Transactions {
     ///
     /// # Errors
     /// `auth.…` without [`LEDGER_ACCOUNTS`], `ledger.asset_not_found`, `ledger.invalid_amount`,
-    /// `ledger.invalid_name`, `idempotency.key_reused`, `store.…`.
+    /// `ledger.invalid_name`, `ledger.too_many_accounts`, `idempotency.key_reused`, `store.…`.
     pub async fn open_account(&self, context: &Context, new: &NewAccount) -> Result<Account> {
         context.require(&LEDGER_ACCOUNTS)?;
         let asset = self.asset(&new.asset).await?;
@@ -66,7 +66,7 @@ impl Transactions {
         let riders = Riders { writes: batch.writes, events: batch.events };
         let opened = self.ledger.open_account(opening, riders).await?;
         self.collect(context);
-        self.account_unchecked(AccountId(opened.frame.id), None).await
+        self.account_unchecked(opened, None).await
     }
 
     /// Makes a transfer.

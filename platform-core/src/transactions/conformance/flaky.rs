@@ -23,6 +23,8 @@ pub enum Fault {
     Lost,
     /// All is applied, but nobody knows.
     AppliedSilently,
+    /// Nobody knows, and all is applied just before the next commit.
+    Late,
 }
 
 /// A store whose next commits end as it is told.
@@ -31,6 +33,7 @@ pub struct FlakyStore {
     /// Commits take their time.
     runtime: Arc<dyn Runtime>,
     faults: Faults,
+    late: Mutex<Option<Batch>>,
 }
 
 /// How the next commits end. All clones are the same.
@@ -47,7 +50,7 @@ impl Faults {
 impl FlakyStore {
     /// Over a store.
     pub fn new(inner: Arc<dyn Store>, runtime: Arc<dyn Runtime>, faults: Faults) -> FlakyStore {
-        FlakyStore { inner, runtime, faults }
+        FlakyStore { inner, runtime, faults, late: Mutex::default() }
     }
 
     /// As [`Faults::next`].
@@ -100,12 +103,21 @@ impl Store for FlakyStore {
         let fault = self.faults.0.lock().pop().unwrap_or(Fault::None);
         Box::pin(async move {
             self.runtime.sleep(Duration::from_millis(1)).await;
+            let late = self.late.lock().take();
+            if let Some(late) = late {
+                // Its sender has its answer already.
+                let _ = self.inner.commit(late).await;
+            }
             match fault {
                 Fault::None => self.inner.commit(batch).await,
                 Fault::Refused => Err(unavailable(false)),
                 Fault::Lost => Err(unavailable(true)),
                 Fault::AppliedSilently => {
                     self.inner.commit(batch).await?;
+                    Err(unavailable(true))
+                }
+                Fault::Late => {
+                    *self.late.lock() = Some(batch);
                     Err(unavailable(true))
                 }
             }

@@ -85,7 +85,8 @@ impl Choices<'_> {
     }
 
     fn fault(&mut self) -> Fault {
-        [Fault::None, Fault::Refused, Fault::Lost, Fault::AppliedSilently][self.below(4) as usize]
+        [Fault::None, Fault::Refused, Fault::Lost, Fault::AppliedSilently, Fault::Late]
+            [self.below(5) as usize]
     }
 
     fn batches(&mut self) -> Vec<(Vec<Sent>, bool)> {

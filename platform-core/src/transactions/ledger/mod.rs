@@ -34,7 +34,7 @@ use futures_util::future::select;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::backbone::{Shutdown, Task, Wake};
-use crate::kernel::{Error, Result};
+use crate::kernel::{AccountId, Error, Result};
 use crate::ports::Database;
 use crate::ports::runtime::Runtime;
 
@@ -42,7 +42,6 @@ use page::{Opening, Outcome, PAGE_FRAMES, Transfers};
 use reader::Reader;
 use request::{Request, Riders};
 use sequencer::{LedgerConfig, Sequencer};
-use state::Recorded;
 use view::View;
 
 /// Requests that wait for the sequencer; whoever sends one more waits for room.
@@ -112,11 +111,12 @@ impl Ledger {
         self.send(Request::Transfers(transfers, reply), answer).await
     }
 
-    /// Opens an account, with what rides along in the same commit.
+    /// Opens an account under an id that was made for this request, with what rides along in the same
+    /// commit. Answers the id; under a key that was used before, that of the account of then.
     ///
     /// # Errors
-    /// `ledger.account_exists`, `idempotency.key_reused`, `store.…`.
-    pub async fn open_account(&self, opening: Opening, riders: Riders) -> Result<Recorded> {
+    /// `ledger.too_many_accounts`, `idempotency.key_reused`, `store.…`.
+    pub async fn open_account(&self, opening: Opening, riders: Riders) -> Result<AccountId> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Open(Box::new((opening, riders)), reply), answer).await
     }

@@ -2,11 +2,11 @@
 
 use tokio::sync::oneshot;
 
-use crate::kernel::{Error, NewEvent, RawId, Result};
+use crate::kernel::{AccountId, Error, NewEvent, RawId, Result};
 use crate::ports::store::Write;
 
 use super::page::{Claim, Opening, Outcome, Transfers};
-use super::state::{Action, NewTransfer, Recorded};
+use super::state::{Action, NewTransfer};
 
 /// What rides along in the same commit: documents and events of a command that opens an account.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub struct Riders {
 pub enum Request {
     /// Transfers.
     Transfers(Transfers, oneshot::Sender<Result<Vec<Outcome>>>),
-    /// A new account: its frame.
-    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<Recorded>>),
+    /// A new account: its id.
+    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<AccountId>>),
 }
 
 impl Request {
@@ -61,14 +61,23 @@ impl Request {
 /// What was decided over a request; told when its page is durable.
 pub(super) enum Decided {
     Transfers(Transfers, oneshot::Sender<Result<Vec<Outcome>>>, Vec<Outcome>),
-    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<Recorded>>, Result<Recorded>),
+    Open(Box<(Opening, Riders)>, oneshot::Sender<Result<AccountId>>, Result<Opened>),
+}
+
+/// What became of an account that was to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// It is opened with this page.
+    Now,
+    /// An earlier page has opened it for this very request, but its commit had no answer.
+    Before,
 }
 
 impl Decided {
     pub(super) fn tell(self) {
         match self {
             Decided::Transfers(_, reply, outcomes) => drop(reply.send(Ok(outcomes))),
-            Decided::Open(_, reply, answer) => drop(reply.send(answer)),
+            Decided::Open(opening, reply, opened) => drop(reply.send(opened.map(|_| opening.0.id))),
         }
     }
 

@@ -12,7 +12,7 @@ use std::task::Poll;
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio::sync::mpsc;
 
-use crate::kernel::{BoxFuture, Context, Error, RawId, Result, limits};
+use crate::kernel::{AccountId, BoxFuture, Context, Error, RawId, Result, limits};
 use crate::ports::Database;
 use crate::ports::store::{Batch, Commit, CommitError, Document, Expect, Work, Write};
 use crate::transactions::events::PageCommitted;
@@ -24,7 +24,7 @@ use super::page::{
     Claim, Earlier, FrameClock, Known, PAGE_FRAMES, PageMaker, Transfers, fingerprint_of, repeated,
 };
 use super::reader::Reader;
-use super::request::{Decided, Request, ids_of};
+use super::request::{Decided, Opened, Request, ids_of};
 use super::seal::{SealedPage, seal};
 use super::state::{Recorded, State};
 use super::storage::{BLOCK_FRAMES, Head, MAIN, damaged};
@@ -267,7 +267,8 @@ impl Sequencer {
         match (request, frames) {
             (request, Err(error)) => request.fail(error),
             (Request::Open(_, reply), Ok(frames)) => {
-                drop(reply.send(frames.first().copied().ok_or_else(|| damaged("account frame"))));
+                let opened = frames.first().map(|opened| AccountId(opened.frame.id));
+                drop(reply.send(opened.ok_or_else(|| damaged("account frame"))));
             }
             (Request::Transfers(transfers, reply), Ok(frames)) => {
                 drop(reply.send(self.repeated(&transfers, &key, &frames).await));
@@ -321,7 +322,11 @@ impl Sequencer {
                     decided.push(Decided::Transfers(transfers, reply, outcomes));
                 }
                 Request::Open(opening, reply) => {
-                    let opened = maker.open(&opening.0).ok_or_else(account_exists);
+                    let opened = match maker.state.ordinal(opening.0.id) {
+                        // Nobody else has an id that was made for this request.
+                        Some(_) => Ok(Opened::Before),
+                        None => maker.open(&opening.0).map(|_| Opened::Now).ok_or_else(too_many_accounts),
+                    };
                     decided.push(Decided::Open(opening, reply, opened));
                 }
             }
@@ -348,7 +353,7 @@ impl Sequencer {
         let mut events = work.into_batch().events;
         writes.push(Write::Put { key: Head::key(MAIN), body, entries: Vec::new() });
         for one in decided {
-            if let Decided::Open(opening, _, Ok(_)) = one {
+            if let Decided::Open(opening, _, Ok(Opened::Now)) = one {
                 writes.extend_from_slice(&opening.1.writes);
                 events.extend_from_slice(&opening.1.events);
             }
@@ -456,6 +461,6 @@ impl Sequencer {
     }
 }
 
-fn account_exists() -> Error {
-    Error::already_exists("ledger.account_exists", "there is an account with this id")
+fn too_many_accounts() -> Error {
+    Error::limit("ledger.too_many_accounts", "a ledger has at most 4,294,967,295 accounts")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernel::BoxFuture;
+use crate::kernel::{BoxFuture, Event, EventPosition};
 use crate::ports::runtime::Runtime;
 use crate::ports::store::flaky;
 use crate::transactions::conformance::{Fault, Faults, FlakyStore, Ground, history, hold};
@@ -96,6 +96,23 @@ fn a_commit_without_an_answer_is_settled_by_what_is_stored() {
         assert_eq!(world.held(&domain, ada).0, posted);
     }
     world.run(domain.verify(&system())).unwrap();
+}
+
+#[test]
+fn an_account_whose_page_came_late_is_opened_once_and_answered() {
+    let world = World::new(2);
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.store), world.sim.runtime(), Faults::default()));
+    let domain = world.open_on(flaky.clone());
+    let new = NewAccount { asset: "EUR".into(), name: None, min_balance: None, owner: None };
+    for context in [system(), keyed("a")] {
+        flaky.next(&[Fault::Late]);
+        let opened = world.run(domain.open_account(&context, &new)).unwrap();
+        assert_eq!(world.held(&domain, opened.id).0, "0.00");
+    }
+    let outbox = world.run(domain.db.store.outbox(EventPosition::START, 100)).unwrap();
+    let events = outbox.iter().map(|(_, json)| Event::from_json(json).unwrap());
+    assert_eq!(events.filter(|event| event.event_type == "transactions.account_opened").count(), 2);
+    assert_eq!(domain.check(&system()).unwrap().accounts, 2);
 }
 
 #[test]
