@@ -69,7 +69,8 @@ pub struct Settings {
     pub log: LogRates,
     /// The channel.
     pub channel: ChannelRates,
-    /// A signal is lost on its way to its own node, or comes twice, per thousand.
+    /// A signal is lost on its way to its own node, or comes twice, per thousand; to another node a quarter
+    /// as many are lost.
     pub signals: u64,
     /// Per thousand rounds: the node ends at some await, and is started anew.
     pub crash: u64,

@@ -1,4 +1,4 @@
-//! Signals between nodes: late, twice, lost, and cut off for a while.
+//! Signals between nodes: late, twice, lost, and nodes that are cut off for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,20 @@ struct Link {
     heard_again_at: Duration,
 }
 
+impl Link {
+    /// It hears that it has missed something: more signals than its receivers can wait for.
+    fn has_missed(&self) {
+        for _ in 0..=WAITING {
+            // Nobody listens on a node that is only just starting: it starts cold anyway.
+            let _ = self.sender.send(Signal { topic: "simulation.missed", subject: "".into() });
+        }
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        self.cut_off_since.is_some_and(|since| now >= since + SILENCE)
+    }
+}
+
 impl Bus {
     /// Without nodes.
     pub fn new(stage: &Arc<Stage>) -> Arc<Bus> {
@@ -50,10 +64,14 @@ impl Bus {
 
     /// A node is gone.
     pub fn leave(&self, node: u32) {
-        self.links.lock().remove(&node);
+        let was_cut_off = self.links.lock().remove(&node).is_some_and(|link| link.cut_off_since.is_some());
+        if was_cut_off {
+            self.all_have_missed();
+        }
     }
 
-    /// Cuts a node off, or connects it again: then it is told that it has missed something.
+    /// Cuts a node off, or connects it again: then it has missed something, and so have the others, who
+    /// did not hear it.
     pub fn cut_off(&self, node: u32, off: bool) {
         let now = self.stage.elapsed();
         let mut links = self.links.lock();
@@ -61,12 +79,21 @@ impl Bus {
         if off {
             link.cut_off_since.get_or_insert(now);
         } else if link.cut_off_since.take().is_some() {
-            link.heard_again_at = now + LONGEST_WAY;
-            for _ in 0..=WAITING {
-                // Nobody listens on a node that is only just starting: it starts cold anyway.
-                let _ = link.sender.send(Signal { topic: "simulation.missed", subject: "".into() });
-            }
+            drop(links);
+            self.all_have_missed();
         }
+    }
+
+    fn all_have_missed(&self) {
+        let heard_again_at = self.stage.elapsed() + LONGEST_WAY;
+        for link in self.links.lock().values_mut() {
+            link.heard_again_at = heard_again_at;
+            link.has_missed();
+        }
+    }
+
+    fn has_missed(&self, node: u32) {
+        self.links.lock().get(&node).into_iter().for_each(Link::has_missed);
     }
 
     fn deliver(&self, node: u32, signal: Signal) {
@@ -85,6 +112,22 @@ pub struct FaultySignals {
 }
 
 impl FaultySignals {
+    /// On its way to another node a signal is lost now and then: that one is told, but later.
+    fn send_or_lose(&self, node: u32, signal: &Signal) {
+        let stage = &self.bus.stage;
+        if !stage.strikes(stage.settings.signals / 4) {
+            return self.send_to(node, signal);
+        }
+        stage.note(format_args!("fault signal to {node} lost"));
+        let bus = Arc::clone(&self.bus);
+        let sleep = stage.outside.sleep(Duration::from_micros(stage.within(0, SILENCE.as_micros() as u64)));
+        let told = async move {
+            sleep.await;
+            bus.has_missed(node);
+        };
+        stage.outside.spawn("missed signal", Box::pin(told));
+    }
+
     fn send_to(&self, node: u32, signal: &Signal) {
         let (bus, stage) = (Arc::clone(&self.bus), &self.bus.stage);
         let pause = Duration::from_micros(stage.within(0, LONGEST_WAY.as_micros() as u64 - 1));
@@ -113,7 +156,7 @@ impl Signals for FaultySignals {
             self.send_to(self.node, &signal);
         }
         for node in reachable {
-            self.send_to(node, &signal);
+            self.send_or_lose(node, &signal);
             if stage.strikes(stage.settings.signals) {
                 self.send_to(node, &signal);
             }
@@ -128,9 +171,9 @@ impl Signals for FaultySignals {
     }
 
     fn connected(&self) -> bool {
-        let now = self.bus.stage.elapsed();
-        self.bus.links.lock().get(&self.node).is_some_and(|link| {
-            now >= link.heard_again_at && link.cut_off_since.is_none_or(|since| now < since + SILENCE)
-        })
+        let (now, links) = (self.bus.stage.elapsed(), self.bus.links.lock());
+        // Whoever does not hear one of the others does not know what that one takes away.
+        links.get(&self.node).is_some_and(|link| now >= link.heard_again_at)
+            && !links.values().any(|link| link.is_silent(now))
     }
 }

@@ -14,6 +14,7 @@ use crate::world::World;
 pub(super) async fn tree(
     world: &World,
     model: &Arc<Mutex<Model>>,
+    settled: usize,
     crashed: bool,
     thorough: bool,
 ) -> Result<(), Error> {
@@ -44,7 +45,8 @@ pub(super) async fn tree(
             }
         }
         let truth = world.stage.truth.lock();
-        let published = truth.published.iter().filter(|published| published.store != STORE);
+        // What a worker has published since everything was settled may still be on its way.
+        let published = truth.published.iter().take(settled).filter(|published| published.store != STORE);
         let missing = published
             .map(|published| (published.store.clone(), published.position.to_string()))
             .find(|source| !trail.sources.contains(source));

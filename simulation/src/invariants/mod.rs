@@ -57,11 +57,11 @@ impl Checker {
         world.stage.note(format_args!("peace"));
         world.stage.set_quiet(true);
         world.nodes.iter().for_each(|node| world.cut_off(node.number, false));
-        finish(world, "until all is settled", settle(world));
+        let Some(settled) = finish(world, "until all is settled", settle(world)) else { return };
         finish(world, "in peace", async {
             ledger::history(world, model).await?;
-            self.events.look(world, model).await?;
-            audit::tree(world, model, self.crashed, thorough).await?;
+            self.events.look(world, model, settled).await?;
+            audit::tree(world, model, settled, self.crashed, thorough).await?;
             values::look(world, model).await?;
             notes::look(world, model).await?;
             people::look(world, model).await
@@ -72,21 +72,23 @@ impl Checker {
 }
 
 /// Runs a look to its end: nothing fails in peace, and nothing gets stuck.
-fn finish(world: &World, when: &str, look: impl Future<Output = Result<(), Error>>) {
+fn finish<T>(world: &World, when: &str, look: impl Future<Output = Result<T, Error>>) -> Option<T> {
     let sim = world.stage.sim.clone();
     match sim.run_steps(STEPS_TO_PEACE, look) {
-        Some(Ok(())) => {}
+        Some(Ok(looked)) => return Some(looked),
         Some(Err(error)) => world.stage.violated(format!("look: {when}: {error:?}")),
         None => world.stage.violated(format!("look: {when}: the platform is stuck")),
     }
+    None
 }
 
-/// What was on its way arrives, what failed is handled again, what waits in memory is written.
-async fn settle(world: &World) -> Result<(), Error> {
+/// What was on its way arrives, what failed is handled again, what waits in memory is written. Returns how
+/// many events had been published when everything was waited for the last time: workers go on.
+async fn settle(world: &World) -> Result<usize, Error> {
     world.disk.apply_late().await;
     // What a node takes up again at its start is under way only now.
     world.stage.outside.sleep(Duration::from_secs(1)).await;
-    let Some(primary) = world.primary() else { return Ok(()) };
+    let Some(primary) = world.primary() else { return Ok(0) };
     let (platform, ctx) = (&primary.platform, Context::system());
     platform.settled().await?;
     let letters = platform.dead_letters();
@@ -99,5 +101,7 @@ async fn settle(world: &World) -> Result<(), Error> {
             node.platform.audit().flush().await?;
         }
     }
-    platform.settled().await
+    let published = world.stage.truth.lock().published.len();
+    platform.settled().await?;
+    Ok(published)
 }

@@ -54,7 +54,10 @@ pub(super) async fn sessions(
                 world.stage.violated(format!("auth: nobody decides, though nothing fails: {error:?}"));
             }
             Err(error) if error.code() == "auth.session_ended" => {
-                if session.ended == Ended::No && person.barring == 0 {
+                // A node that has not heard yet of a deactivation lets somebody sign in once more.
+                let may_be_here = person.status.certain() == Some(&Status::Active)
+                    && person.erased.certain() == Some(&false);
+                if session.ended == Ended::No && person.barring == 0 && may_be_here {
                     world
                         .stage
                         .violated(format!("auth: a session of {} has ended, nobody ended it", person.email));
@@ -124,6 +127,7 @@ pub(super) async fn look(world: &World, model: &Arc<Mutex<Model>>) -> Result<(),
         let mut model = model.lock();
         let Some(person) = model.people.list.get_mut(at) else { continue };
         person.barring = 0;
+        person.registering = 0;
         if !person.erased.allows(&found.is_none()) {
             world
                 .stage

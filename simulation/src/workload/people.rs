@@ -46,6 +46,10 @@ pub struct Person {
     pub id: Option<UserId>,
     /// Registrations that were sent.
     pub tries: u32,
+    /// Registrations on their way, or without an answer: each may still make an account.
+    pub registering: u32,
+    /// Whether an erasure was sent: then a registration would make another person.
+    pub erasing: bool,
     /// The password.
     pub passwords: Register<String>,
     /// The name.
@@ -124,6 +128,8 @@ impl People {
             email: format!("person{number}@example.com"),
             id: None,
             tries: 0,
+            registering: 0,
+            erasing: false,
             passwords: Register::new(format!("the password of {number}")),
             name: Register::new(None),
             status: Register::new(Status::Active),
@@ -312,12 +318,19 @@ async fn register(scene: &Scene, call: &Call, person: usize) -> Result<String> {
     let (email, password) = {
         let mut model = scene.model.lock();
         let person = model.people.list.get_mut(person).ok_or_else(nothing_to_do)?;
-        person.tries += 1;
+        // Once erased, an address makes another person.
+        if person.erasing {
+            return Err(moot());
+        }
+        (person.tries, person.registering) = (person.tries + 1, person.registering + 1);
         let password = person.passwords.possible().next().cloned().unwrap_or_default();
         (person.email.clone(), password)
     };
     let request = RegisterRequest { email: email.parse()?, password: Secret::new(password), name: None };
     let result = scene.platform.auth().register(&call.ctx, &request).await;
+    if !result.as_ref().is_err_and(|error| is_unknown(error.kind())) {
+        with(scene, person, |person| person.registering -= 1);
+    }
     match &result {
         Ok(registered) => {
             let id = registered.user_id;
@@ -333,11 +346,7 @@ async fn register(scene: &Scene, call: &Call, person: usize) -> Result<String> {
             }
         }
         Err(error) if error.code() == "auth.email_taken" => {
-            let known = with(scene, person, |person| (person.tries, person.erased.certain() == Some(&false)));
-            if call.again && known.is_some_and(|(_, there)| !there) {
-                return Err(moot());
-            }
-            if known.is_some_and(|(tries, _)| tries == 1) {
+            if with(scene, person, |person| person.tries) == Some(1) {
                 scene.stage.violated(format!("register: {email} was taken before anybody registered it"));
             }
         }
@@ -549,6 +558,10 @@ async fn set_status(scene: &Scene, call: &Call, person: usize, status: Status) -
 
 async fn erase(scene: &Scene, call: &Call, person: usize) -> Result<String> {
     let id = id_of(scene, person)?;
+    if with(scene, person, |person| person.registering) != Some(0) {
+        return Err(nothing_to_do());
+    }
+    with(scene, person, |person| person.erasing = true);
     scene.model.lock().people.begin_barring(person, None);
     let Some(ticket) = with(scene, person, |person| person.erased.begin(true)) else {
         return Err(nothing_to_do());
