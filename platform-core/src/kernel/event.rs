@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Actor, CorrelationId, Error, EventId, Result, Timestamp, limits};
 
@@ -14,7 +14,7 @@ pub type Position = u64;
 
 /// Where an event stands: its commit, and its index within that commit.
 ///
-/// Text form `00000000000000000042.0003`: compared as text it sorts like the pair.
+/// Text form `00000000000000000042.00003`: compared as text it sorts like the pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventPosition {
     /// The commit.
@@ -107,8 +107,7 @@ impl NewEvent {
     /// # Errors
     /// `event.too_large` above [`limits::EVENT_BYTES`].
     pub fn to_json(&self) -> Result<Vec<u8>> {
-        let event = Event { store: String::new(), position: EventPosition::START, new: self.clone() };
-        let json = event.to_json();
+        let json = Envelope::of(self, None).to_json();
         if json.len() > limits::EVENT_BYTES {
             return Err(Error::limit("event.too_large", "an event is at most 32 KiB")
                 .with("type", &self.event_type)
@@ -140,27 +139,8 @@ impl std::ops::Deref for Event {
 impl Event {
     /// The CloudEvents JSON format.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut map = Map::new();
-        let mut put = |name: &str, value: String| map.insert(name.to_owned(), Value::String(value));
-        put("specversion", "1.0".to_owned());
-        put("id", self.id.to_string());
-        put("source", format!("/platform/{}", self.event_type.split('.').next().unwrap_or_default()));
-        put("type", self.event_type.clone());
-        put("subject", self.subject.clone());
-        put("time", self.time.to_string());
-        put("datacontenttype", "application/json".to_owned());
-        put("partitionkey", self.key.clone());
-        put("actor", self.actor.to_string());
-        put("correlationid", self.correlation_id.to_string());
-        if let Some(cause) = self.causation_id {
-            put("causationid", cause.to_string());
-        }
-        if !self.store.is_empty() {
-            put("store", self.store.clone());
-            put("position", self.position.to_string());
-        }
-        map.insert("data".to_owned(), self.data.clone());
-        Value::Object(map).to_string().into_bytes()
+        let stored = (!self.store.is_empty()).then_some((self.store.as_str(), self.position));
+        Envelope::of(&self.new, stored).to_json()
     }
 
     /// Reads the CloudEvents JSON format.
@@ -222,6 +202,60 @@ impl Event {
                 .because(error)
         })
     }
+}
+
+/// The CloudEvents JSON format as it is written; the fields are in the order of their names.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    actor: &'a Actor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causationid: Option<EventId>,
+    correlationid: &'a CorrelationId,
+    data: &'a Value,
+    datacontenttype: &'static str,
+    id: EventId,
+    partitionkey: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<EventPosition>,
+    #[serde(serialize_with = "write_source")]
+    source: &'a str,
+    specversion: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'a str>,
+    subject: &'a str,
+    time: Timestamp,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+}
+
+impl<'a> Envelope<'a> {
+    fn of(event: &'a NewEvent, stored: Option<(&'a str, EventPosition)>) -> Envelope<'a> {
+        Envelope {
+            actor: &event.actor,
+            causationid: event.causation_id,
+            correlationid: &event.correlation_id,
+            data: &event.data,
+            datacontenttype: "application/json",
+            id: event.id,
+            partitionkey: &event.key,
+            position: stored.map(|(_, position)| position),
+            source: event.event_type.split('.').next().unwrap_or_default(),
+            specversion: "1.0",
+            store: stored.map(|(store, _)| store),
+            subject: &event.subject,
+            time: event.time,
+            event_type: &event.event_type,
+        }
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        // Texts, numbers and a `Value`: nothing of it can fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+fn write_source<S: Serializer>(domain: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("/platform/{domain}"))
 }
 
 #[cfg(test)]
