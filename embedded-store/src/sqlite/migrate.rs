@@ -6,9 +6,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 
 use super::error::storage;
 use super::tables::{Table, Tables, create_index, create_side, side_table};
+use crate::store::unpack;
 
 /// The form of the tables themselves; a file of a later form is refused.
-const FORMAT: i64 = 1;
+///
+/// 2: the position of the last commit is that of the last event, where that is later than the noted one.
+const FORMAT: i64 = 2;
 
 /// Documents that are read at once while an index is filled.
 const BACKFILL_DOCUMENTS: i64 = 500;
@@ -24,6 +27,7 @@ pub(super) fn migrate(connection: &mut Connection, schema: &Schema, tables: &Tab
     let known = Known::read(connection, schema)?;
     let layout = layout(schema);
     if let Some(known) = known
+        && known.format == FORMAT
         && known.layout == layout
         && known.schema_version == i64::from(schema.version)
     {
@@ -52,15 +56,24 @@ pub(super) fn migrate(connection: &mut Connection, schema: &Schema, tables: &Tab
     transaction
         .execute("INSERT INTO _meta (name, value) VALUES ('position', 0) ON CONFLICT DO NOTHING", [])
         .map_err(storage)?;
-    let position: i64 = transaction
-        .query_row("SELECT value FROM _meta WHERE name = 'position'", [], |row| row.get(0))
-        .map_err(storage)?;
+    let position = position(&transaction)?;
     transaction.commit().map_err(storage)?;
-    Ok(position.cast_unsigned())
+    Ok(position)
+}
+
+/// The position of the last commit: the noted one, or that of the last event.
+fn position(connection: &Connection) -> Result<Position> {
+    let noted = "SELECT value FROM _meta WHERE name = 'position'";
+    let noted: i64 = connection.query_row(noted, [], |row| row.get(0)).map_err(storage)?;
+    let last = "SELECT max(place) FROM _outbox";
+    let last: Option<i64> = connection.query_row(last, [], |row| row.get(0)).map_err(storage)?;
+    let last = last.map_or(0, |place| unpack(place.cast_unsigned()).commit);
+    Ok(noted.cast_unsigned().max(last))
 }
 
 /// What a file says of itself.
 pub(super) struct Known {
+    format: i64,
     schema_version: i64,
     layout: String,
     pub(super) position: Position,
@@ -100,12 +113,14 @@ impl Known {
         let layout = connection
             .query_row("SELECT value FROM _meta WHERE name = 'layout'", [], |row| row.get(0))
             .map_err(storage)?;
-        Ok(Some(Known { schema_version, layout, position: number("position")?.cast_unsigned() }))
+        Ok(Some(Known { format, schema_version, layout, position: position(connection)? }))
     }
 
     /// Whether the file is already what the schema says.
     pub(super) fn fits(&self, schema: &Schema) -> bool {
-        self.layout == layout(schema) && self.schema_version == i64::from(schema.version)
+        self.format == FORMAT
+            && self.layout == layout(schema)
+            && self.schema_version == i64::from(schema.version)
     }
 }
 

@@ -6,7 +6,7 @@ use platform_core::ports::store::{
 
 use std::sync::Arc;
 
-use platform_core::kernel::EventPosition;
+use platform_core::kernel::{Actor, EventId, EventPosition, NewEvent, RawId, Timestamp};
 use platform_core::ports::store::{Prepared, StoreTimings};
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
@@ -162,4 +162,41 @@ fn a_failed_fsync_of_the_file_is_not_forgotten_while_nobody_writes() {
     writer.idle();
     let batch = Prepared::new(&schema, Batch { writes: vec![put("a", "1")], ..Batch::default() }).unwrap();
     assert!(matches!(writer.commit(&[batch]), Err(Failure::Lost(_))));
+}
+
+#[tokio::test]
+async fn the_position_outlives_a_restart_whether_events_tell_it_or_not() {
+    let event = || NewEvent {
+        id: EventId(RawId([1; 16])),
+        event_type: "things.happened".into(),
+        subject: "thing_1".into(),
+        key: "thing_1".into(),
+        time: Timestamp::from_secs(1_700_000_000),
+        actor: Actor::System,
+        correlation_id: "req_1".parse().unwrap(),
+        causation_id: None,
+        data: serde_json::json!({}),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut position = 0;
+    for (events, is_trimmed) in [(1, false), (0, false), (2, true), (1, true), (0, true)] {
+        let stores = EmbeddedStores::open(folder.path()).unwrap();
+        let store = stores.open(&schema()).await.unwrap();
+        assert_eq!(*store.committed().borrow(), position);
+        let written = vec![put(&format!("thing {position}"), &position.to_string())];
+        let batch = Batch {
+            writes: written,
+            events: std::iter::repeat_with(event).take(events).collect(),
+            ..Batch::default()
+        };
+        position = store.commit(batch).await.unwrap().position;
+        if is_trimmed {
+            // There is no commit after it: it is done when the store is closed.
+            store.trim_outbox(EventPosition::end_of(position)).await.unwrap();
+        }
+    }
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    assert_eq!((*store.committed().borrow(), position), (5, 5));
+    assert!(store.outbox(EventPosition::START, 10).await.unwrap().is_empty());
 }

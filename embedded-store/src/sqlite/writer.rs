@@ -39,8 +39,7 @@ impl Engine for SqliteWriter {
         if let Some(error) = self.lost.take() {
             return Err(Failure::Lost(storage(error)));
         }
-        let begun = self.execute("BEGIN IMMEDIATE");
-        begun.map_err(|error| Failure::Refused(storage(error)))?;
+        self.execute("BEGIN IMMEDIATE").map_err(|error| Failure::Refused(storage(error)))?;
         let mut planner = Planner::new(&self.schema, self.position);
         let mut state = Committed { connection: &self.connection, tables: &self.tables };
         let answers: Answers = batches.iter().map(|batch| planner.offer(&mut state, batch)).collect();
@@ -82,8 +81,7 @@ impl Engine for SqliteWriter {
             return;
         }
         let trim = self.trim.get();
-        let trimmed = if trim > self.trimmed { self.trim_to(trim) } else { Ok(()) };
-        match trimmed {
+        match self.trim_alone(trim) {
             Ok(()) => self.trimmed = self.trimmed.max(trim),
             Err(error) if is_failed_sync(&error) => {
                 self.lost = Some(error);
@@ -115,14 +113,31 @@ impl SqliteWriter {
         self.execute("ROLLBACK").map_err(|error| Failure::Unknown(storage(error)))
     }
 
-    fn trim_to(&self, trim: EventPosition) -> rusqlite::Result<()> {
+    /// Forgets events up to there; how many.
+    fn trim_to(&self, trim: EventPosition) -> rusqlite::Result<usize> {
+        if trim <= self.trimmed {
+            return Ok(0);
+        }
+        self.connection.prepare_cached("DELETE FROM _outbox WHERE place <= ?1")?.execute([place_of(trim)])
+    }
+
+    /// The same as a transaction of its own. The last event may go, which told the position.
+    fn trim_alone(&self, trim: EventPosition) -> rusqlite::Result<()> {
         if trim <= self.trimmed {
             return Ok(());
         }
+        let transaction = self.connection.unchecked_transaction()?;
+        self.trim_to(trim)?;
+        self.set_position(self.position)?;
+        transaction.commit()
+    }
+
+    /// Notes the position. A commit with events needs it not: its last event stands at its position.
+    fn set_position(&self, position: Position) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("DELETE FROM _outbox WHERE place <= ?1")?
-            .execute([place_of(trim)])
-            .map(|_| ())
+            .prepare_cached("UPDATE _meta SET value = ?1 WHERE name = 'position'")?
+            .execute([position.cast_signed()])
+            .map(drop)
     }
 
     fn apply(&self, merged: &Merged<'_>) -> rusqlite::Result<()> {
@@ -135,19 +150,16 @@ impl SqliteWriter {
                 self.write(change, written)?;
             }
         }
-        if !merged.events.is_empty() {
-            let mut insert =
-                self.connection.prepare_cached("INSERT INTO _outbox (place, event) VALUES (?1, ?2)")?;
-            for (position, event) in &merged.events {
-                insert.raw_bind_parameter(1, place_of(*position))?;
-                insert.raw_bind_parameter(2, ToSqlOutput::Borrowed(ValueRef::Text(event)))?;
-                insert.raw_execute()?;
-            }
+        let Some((last, _)) = merged.events.last() else { return self.set_position(merged.position) };
+        let mut insert =
+            self.connection.prepare_cached("INSERT INTO _outbox (place, event) VALUES (?1, ?2)")?;
+        for (position, event) in &merged.events {
+            insert.raw_bind_parameter(1, place_of(*position))?;
+            insert.raw_bind_parameter(2, ToSqlOutput::Borrowed(ValueRef::Text(event)))?;
+            insert.raw_execute()?;
         }
-        self.connection
-            .prepare_cached("UPDATE _meta SET value = ?1 WHERE name = 'position'")?
-            .execute([merged.position.cast_signed()])
-            .map(|_| ())
+        // The last batch of the group may have had no events.
+        if last.commit == merged.position { Ok(()) } else { self.set_position(merged.position) }
     }
 
     fn table(&self, key: &DocKey) -> rusqlite::Result<&Table> {
