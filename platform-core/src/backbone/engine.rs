@@ -138,12 +138,13 @@ impl Backbone {
         for task in tasks {
             task.start(&*self.backends.runtime, started.stopper.shutdown());
         }
-        let sweep = sweeper::run(self.backends.clone(), databases, started.stopper.shutdown());
-        self.backends.runtime.spawn("backbone.sweeper", Box::pin(sweep));
+        let runtime = &*self.backends.runtime;
+        let sweep = |shutdown| sweeper::run(self.backends.clone(), databases, shutdown);
+        started.stopper.shutdown().start(runtime, "backbone.sweeper", sweep);
         *running = Some(started);
         for handler in interrupted {
-            let resume = self.clone().resume(handler, resumed.shutdown());
-            self.backends.runtime.spawn("backbone.rebuild", Box::pin(resume));
+            let resume = |shutdown| self.clone().resume(handler, shutdown);
+            resumed.shutdown().start(runtime, "backbone.rebuild", resume);
         }
         *self.resumed.lock() = Some(resumed);
         Ok(())
@@ -199,7 +200,8 @@ impl Backbone {
         self.watched.lock().relays.push((Arc::clone(&database.store), relayed.subscribe()));
         let (backends, store) = (self.backends.clone(), Arc::clone(&database.store));
         let relay = Relay { backends, store, relayed, watched: Arc::clone(&self.watched) };
-        self.backends.runtime.spawn("backbone.relay", Box::pin(relay.run(stopper.shutdown())));
+        let run = |shutdown| relay.run(shutdown);
+        stopper.shutdown().start(&*self.backends.runtime, "backbone.relay", run);
     }
 
     fn start_lanes(
@@ -223,7 +225,8 @@ impl Backbone {
         for progress in lanes {
             let (backends, handler) = (self.backends.clone(), Arc::clone(handler));
             let lane = Lane { backends, handler, generation, progress };
-            self.backends.runtime.spawn("backbone.handler", Box::pin(lane.run(stopper.shutdown())));
+            let run = |shutdown| lane.run(shutdown);
+            stopper.shutdown().start(&*self.backends.runtime, "backbone.handler", run);
         }
         self.watched.lock().lanes.push((handler.name(), generation, progress));
         Ok((handler.name(), generation, stopper))

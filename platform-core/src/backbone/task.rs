@@ -47,6 +47,22 @@ impl Stopper {
 }
 
 impl Shutdown {
+    /// Starts a task that is waited for until everything it held is dropped: so a store is closed when the
+    /// platform has stopped and is gone.
+    pub(crate) fn start<F: Future<Output = ()> + Send + 'static>(
+        self,
+        runtime: &dyn Runtime,
+        name: &'static str,
+        run: impl FnOnce(Shutdown) -> F,
+    ) {
+        let task = run(self.clone());
+        let run = async move {
+            task.await;
+            drop(self);
+        };
+        runtime.spawn(name, Box::pin(run));
+    }
+
     /// Whether it is time to end.
     pub fn is_asked(&self) -> bool {
         *self.asked.borrow() || self.asked.has_changed().is_err()
@@ -127,7 +143,7 @@ impl Task {
     }
 
     pub(crate) fn start(&self, runtime: &dyn Runtime, shutdown: Shutdown) {
-        runtime.spawn(self.name, (self.run)(shutdown));
+        shutdown.start(runtime, self.name, &*self.run);
     }
 }
 

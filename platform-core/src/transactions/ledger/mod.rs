@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 
 use crate::backbone::{Shutdown, Task, Wake};
 use crate::kernel::{AccountId, Error, Result};
@@ -62,6 +62,8 @@ struct Inner {
     sequencer: Mutex<Sequencer>,
     /// How often the sequencer was called since it began to work; 0: it rests, and no task runs.
     called: AtomicUsize,
+    /// Read by every task of the sequencer until it holds nothing of the ledger any more.
+    running: Arc<RwLock<()>>,
     runtime: Arc<dyn Runtime>,
     wake: Wake,
     view: Arc<View>,
@@ -82,6 +84,7 @@ impl Ledger {
             requests,
             sequencer: Mutex::new(sequencer),
             called: AtomicUsize::new(0),
+            running: Arc::default(),
             runtime: Arc::clone(&db.runtime),
             wake: Wake::default(),
             view,
@@ -143,8 +146,13 @@ impl Ledger {
         if self.0.called.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
-        let ledger = self.clone();
-        self.0.runtime.spawn("ledger sequencer", Box::pin(async move { ledger.work().await }));
+        let (ledger, running) = (self.clone(), Arc::clone(&self.0.running));
+        let work = async move {
+            let running = running.read_owned().await;
+            ledger.work().await;
+            drop(running);
+        };
+        self.0.runtime.spawn("ledger sequencer", Box::pin(work));
     }
 
     async fn work(self) {
@@ -180,6 +188,7 @@ impl Ledger {
             }
         }
         self.0.sequencer.lock().await.rest().await;
+        drop(self.0.running.write().await);
     }
 }
 

@@ -83,6 +83,8 @@ impl Worker {
                     tracing::warn!(%error, "a checkpoint of the ledger was not written; it is tried again later");
                     Wrote::Failed
                 });
+                // Whoever waits for the answer may close the store after it.
+                drop((store, view));
                 // Nobody waits any more when the ledger is gone.
                 drop(sender.send(wrote));
             }),
