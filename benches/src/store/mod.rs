@@ -44,8 +44,10 @@ pub(crate) const ROWS: &[Row] = &[
 const COMMITS: usize = 20_000;
 /// Rounds of each side.
 const ROUNDS: usize = 7;
-/// Commits of one round of a writer alone.
-const COMMITS_ALONE: usize = 300;
+/// Commits of one turn of a writer alone: few, so that both sides meet the same moods of the disk.
+const COMMITS_ALONE: usize = 50;
+/// Turns of each side.
+const TURNS_ALONE: usize = 100;
 
 /// An empty folder on the disk of the project.
 fn folder() -> tempfile::TempDir {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use platform_core::ports::store::{Batch, Body, DocKey, Entry, Expect, Store, Stores, Write};
 
 use super::{Sample, micros, per_second, sample, schema};
-use crate::row::median;
 
 fn batch(number: u64) -> Batch {
     let Sample { id, mail, body, event } = sample(number);
@@ -50,12 +49,12 @@ pub(super) fn grouped(
     rate
 }
 
-/// The median of a commit of one task alone, in microseconds.
+/// What each commit of one task alone took, in microseconds.
 pub(super) fn alone(
     runtime: &tokio::runtime::Runtime,
     store: &Arc<dyn Store>,
     numbers: std::ops::Range<u64>,
-) -> f64 {
+) -> Vec<f64> {
     let store = Arc::clone(store);
     let task = runtime.spawn(async move {
         let mut taken = Vec::new();
@@ -65,7 +64,7 @@ pub(super) fn alone(
             store.commit(batch).await.unwrap();
             taken.push(micros(begin.elapsed()));
         }
-        median(taken)
+        taken
     });
     runtime.block_on(task).unwrap()
 }

@@ -8,7 +8,8 @@ use platform_core::ports::store::Stores;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    COMMITS, COMMITS_ALONE, ROUNDS, Sample, folder, micros, ours, per_second, runtime, sample, schema,
+    COMMITS, COMMITS_ALONE, ROUNDS, Sample, TURNS_ALONE, folder, micros, ours, per_second, runtime, sample,
+    schema,
 };
 use crate::row::{Measured, in_turns, median};
 
@@ -97,14 +98,13 @@ pub(super) fn alone() -> Measured {
         begin..begin + COMMITS_ALONE as u64
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(ours::alone(&runtime, &store, turn(|next| &mut next.0)));
-        let taken = turn(|next| &mut next.1).map(|number| {
+    for _ in 0..TURNS_ALONE {
+        ours.extend(ours::alone(&runtime, &store, turn(|next| &mut next.0)));
+        theirs.extend(turn(|next| &mut next.1).map(|number| {
             let begin = Instant::now();
             peer.write(number..number + 1);
             micros(begin.elapsed())
-        });
-        theirs.push(median(taken));
+        }));
     }
     Measured::against(median(ours), "µs", PEER, median(theirs))
 }
