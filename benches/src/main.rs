@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 mod disk;
+mod flags;
 mod gateway;
 mod identity;
 mod ledger;
@@ -20,8 +21,16 @@ use std::process::ExitCode;
 use row::Row;
 
 /// Every row, by subject.
-const ROWS: &[&[Row]] =
-    &[disk::ROWS, gateway::ROWS, identity::ROWS, ledger::ROWS, log::ROWS, server::ROWS, store::ROWS];
+const ROWS: &[&[Row]] = &[
+    disk::ROWS,
+    flags::ROWS,
+    gateway::ROWS,
+    identity::ROWS,
+    ledger::ROWS,
+    log::ROWS,
+    server::ROWS,
+    store::ROWS,
+];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

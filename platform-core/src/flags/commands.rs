@@ -249,7 +249,7 @@ pub(super) fn shown(head: &FlagHead) -> Flag {
     Flag { key: head.key.clone(), revision: head.revision, definition }
 }
 
-fn check_settings(settings: &FlagSet) -> Result<(), Fault> {
+pub(super) fn check_settings(settings: &FlagSet) -> Result<(), Fault> {
     if settings.evaluators.len() > EVALUATORS {
         return Err(Fault::new("/$evaluators", "a set has at most 1,000 evaluators"));
     }

@@ -17,6 +17,7 @@ mod commands;
 mod context;
 mod counts;
 mod definition;
+mod document;
 mod error;
 pub mod events;
 mod memory;
