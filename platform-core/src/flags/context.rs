@@ -102,10 +102,19 @@ impl<'a> Subject<'a> {
     pub(super) fn attribute(&self, name: &str) -> Value<'a> {
         match self.attributes {
             Attributes::Json(json) => json.get(name).map_or(Value::Null, Value::from),
+            Attributes::Texts(_) => {
+                self.text(name).map_or(Value::Null, |text| Value::Text(Cow::Borrowed(text)))
+            }
+        }
+    }
+
+    /// An attribute, if it is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        match self.attributes {
+            Attributes::Json(json) => json.get(name)?.as_str(),
             Attributes::Texts(texts) => {
                 let own = self.targeting_key.filter(|_| name == "targetingKey");
-                let other = || texts.iter().find(|(key, _)| *key == name).map(|(_, text)| *text);
-                own.or_else(other).map_or(Value::Null, |text| Value::Text(Cow::Borrowed(text)))
+                own.or_else(|| texts.iter().find(|(key, _)| *key == name).map(|(_, text)| *text))
             }
         }
     }

@@ -66,6 +66,18 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// When it takes too long.
     pub(in crate::flags) fn run(&self, rule: &'a Rule) -> Result<Verdict<'a>, Exhausted> {
+        let mut rule = rule;
+        // Most rules are conditions with the names of variants: those need no value in between.
+        loop {
+            match rule {
+                Rule::If(items) => match self.choose(items, &Scope::Context)? {
+                    Some(chosen) => rule = chosen,
+                    None => return Ok(Verdict::Default),
+                },
+                Rule::Text(name) => return Ok(Verdict::Variant(Cow::Borrowed(name))),
+                _ => break,
+            }
+        }
         Ok(match self.evaluate(rule, &Scope::Context)? {
             Value::Null => Verdict::Default,
             Value::Text(name) => Verdict::Variant(name),
@@ -101,14 +113,15 @@ impl<'a> Machine<'a> {
                 let enough = paths.len().saturating_sub(missing.len()) >= *least;
                 Value::List(if enough { Vec::new() } else { missing })
             }
-            Rule::If(items) => self.choose(items, scope)?,
+            Rule::If(items) => match self.choose(items, scope)? {
+                Some(chosen) => self.evaluate(chosen, scope)?,
+                None => Value::Null,
+            },
             Rule::And(items) => self.until(items, scope, false)?,
             Rule::Or(items) => self.until(items, scope, true)?,
-            Rule::Truth { of, negated } => Value::Bool(self.evaluate(of, scope)?.is_true() != *negated),
+            Rule::Truth { of, negated } => Value::Bool(self.is_true(of, scope)? != *negated),
             Rule::Equal { strict, negated, of } => {
-                let [a, b] = self.both(of, scope)?;
-                let equal = if *strict { a.same(&b) } else { a.alike(&b) };
-                Value::Bool(equal != *negated)
+                Value::Bool(self.are_equal(*strict, of, scope)? != *negated)
             }
             Rule::Order(order, items) => Value::Bool(self.in_order(*order, items, scope)?),
             Rule::Arithmetic(operation, items) => self.arithmetic(*operation, items, scope)?,
@@ -198,20 +211,65 @@ impl<'a> Machine<'a> {
         Ok(missing)
     }
 
-    fn choose(&self, items: &'a [Rule], scope: &Scope<'a>) -> Evaluated<'a> {
+    /// The part of an `if` that holds, if any does.
+    fn choose(&self, items: &'a [Rule], scope: &Scope<'a>) -> Result<Option<&'a Rule>, Exhausted> {
         let mut rest = items;
         loop {
             match rest {
-                [] => return Ok(Value::Null),
-                [last] => return self.evaluate(last, scope),
+                [] => return Ok(None),
+                [last] => return Ok(Some(last)),
                 [condition, then, others @ ..] => {
-                    if self.evaluate(condition, scope)?.is_true() {
-                        return self.evaluate(then, scope);
+                    if self.is_true(condition, scope)? {
+                        return Ok(Some(then));
                     }
                     rest = others;
                 }
             }
         }
+    }
+
+    /// Whether a rule's value counts as true; of conditions without making the value.
+    fn is_true(&self, rule: &'a Rule, scope: &Scope<'a>) -> Result<bool, Exhausted> {
+        match rule {
+            Rule::Truth { of, negated } => {
+                Self::spend(&self.steps, 1)?;
+                Ok(self.is_true(of, scope)? != *negated)
+            }
+            Rule::Equal { strict, negated, of } => {
+                Self::spend(&self.steps, 1)?;
+                Ok(self.are_equal(*strict, of, scope)? != *negated)
+            }
+            Rule::In(of) => {
+                Self::spend(&self.steps, 1)?;
+                self.is_in(of, scope)
+            }
+            Rule::And(items) => self.are_all(items, scope, true),
+            Rule::Or(items) => Ok(!self.are_all(items, scope, false)?),
+            _ => Ok(self.evaluate(rule, scope)?.is_true()),
+        }
+    }
+
+    /// Whether all of them are as true as wanted; the rest is not looked at after one that is not.
+    fn are_all(&self, items: &'a [Rule], scope: &Scope<'a>, wanted: bool) -> Result<bool, Exhausted> {
+        Self::spend(&self.steps, 1)?;
+        for item in items {
+            if self.is_true(item, scope)? != wanted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn are_equal(&self, strict: bool, of: &'a [Rule; 2], scope: &Scope<'a>) -> Result<bool, Exhausted> {
+        // An attribute beside a text is the usual condition.
+        if let [Rule::Var(path, None), Rule::Text(text)] = of
+            && let (Scope::Context, [segment]) = (scope, &*path.segments)
+            && let Some(attribute) = self.subject.text(&segment.name)
+        {
+            return Ok(*attribute == **text);
+        }
+        let [a, b] = self.both(of, scope)?;
+        Ok(if strict { a.same(&b) } else { a.alike(&b) })
     }
 
     /// The first value that is as true as wanted, or the last.
