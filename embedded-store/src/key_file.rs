@@ -66,7 +66,7 @@ pub(crate) fn load_key_of(data: &Path, content: &Path) -> Result<KeyEncryptionKe
     }
 }
 
-fn parse(text: &str) -> Result<KeyEncryptionKey> {
+pub(crate) fn parse(text: &str) -> Result<KeyEncryptionKey> {
     let invalid = || Error::precondition("keys.invalid", "a key-encryption key is 32 bytes in base 64");
     let bytes = BASE64_STANDARD.decode(text.trim()).map_err(|_| invalid())?;
     bytes.try_into().map(KeyEncryptionKey).map_err(|_| invalid())

@@ -14,6 +14,9 @@ mod audit;
 mod backup;
 mod fjall;
 mod folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod key_file;
 mod log;

@@ -13,6 +13,9 @@ pub mod assemble;
 pub mod cli;
 pub mod config;
 mod control;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http_server;
 pub mod metrics;
 mod policy;

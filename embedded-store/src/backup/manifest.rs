@@ -75,10 +75,15 @@ impl Manifest {
     /// # Errors
     /// `backup.invalid` when the folder is no complete backup of a form that is known here.
     pub fn read(folder: &Path) -> Result<Manifest> {
-        let invalid = |why: String| Error::invalid("backup.invalid", why).with("path", folder.display());
         let text = std::fs::read(folder.join(NAME))
-            .map_err(|error| invalid(format!("not a complete backup: {NAME}: {error}")))?;
-        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| invalid(folder, format!("not a complete backup: {NAME}: {error}")))?;
+        Manifest::parse(&text, folder)
+    }
+
+    /// Reads the text of a manifest of the backup in `folder`.
+    pub(crate) fn parse(text: &[u8], folder: &Path) -> Result<Manifest> {
+        let invalid = |why| invalid(folder, why);
+        let manifest: Manifest = serde_json::from_slice(text)
             .map_err(|error| invalid(format!("{NAME} cannot be read: {error}")))?;
         if manifest.format != FORMAT {
             return Err(invalid(format!(
@@ -94,17 +99,7 @@ impl Manifest {
     /// # Errors
     /// `backup.damaged`, with the first file that is not what it was.
     pub(super) fn check(&self, folder: &Path) -> Result<()> {
-        let damaged =
-            |path: &str, why: &'static str| Error::data_loss("backup.damaged", why).with("file", path);
-        for path in self.files.keys().chain(&self.folders) {
-            // A path must not lead out of the folder that it is restored to.
-            if !Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
-                return Err(damaged(path, "a path leads out of the backup"));
-            }
-        }
-        if content(&self.files) != self.content_sha256 {
-            return Err(damaged(NAME, "the manifest contradicts itself"));
-        }
+        self.check_itself()?;
         for (path, copied) in &self.files {
             let found = measure(&folder.join(path)).map_err(|_| damaged(path, "a file is missing"))?;
             if found != *copied {
@@ -119,6 +114,31 @@ impl Manifest {
         }
         Ok(())
     }
+
+    /// Whether its paths stay within the backup, and its sums belong together.
+    ///
+    /// # Errors
+    /// `backup.damaged`.
+    pub(crate) fn check_itself(&self) -> Result<()> {
+        for path in self.files.keys().chain(&self.folders) {
+            // A path must not lead out of the folder that it is restored to.
+            if !Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+                return Err(damaged(path, "a path leads out of the backup"));
+            }
+        }
+        if content(&self.files) != self.content_sha256 {
+            return Err(damaged(NAME, "the manifest contradicts itself"));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(folder: &Path, why: String) -> Error {
+    Error::invalid("backup.invalid", why).with("path", folder.display())
+}
+
+fn damaged(path: &str, why: &'static str) -> Error {
+    Error::data_loss("backup.damaged", why).with("file", path)
 }
 
 fn content(files: &BTreeMap<String, CopiedFile>) -> String {

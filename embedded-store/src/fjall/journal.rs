@@ -91,11 +91,25 @@ enum Found {
     Gap(u64),
 }
 
-/// Reads all batches; `expected` is the first position of the next group, once one is known.
+/// Reads all batches of a journal.
 fn read(path: &Path, expected: &mut Option<Position>) -> io::Result<Found> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut input = Input { reader: BufReader::with_capacity(1 << 16, file), at: 0, length, seqno: None };
+    batches(BufReader::with_capacity(1 << 16, file), length, expected)
+}
+
+/// Where a journal of this content ends, and whether it ends there as it should.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn extent(content: impl Read, length: u64) -> io::Result<(u64, bool)> {
+    match batches(content, length, &mut None)? {
+        Found::Whole => Ok((length, true)),
+        Found::Torn(end) | Found::Gap(end) => Ok((end, false)),
+    }
+}
+
+/// Reads all batches; `expected` is the first position of the next group, once one is known.
+fn batches(reader: impl Read, length: u64, expected: &mut Option<Position>) -> io::Result<Found> {
+    let mut input = Input { reader, at: 0, length, seqno: None };
     loop {
         let begin = input.at;
         match input.batch() {
@@ -126,8 +140,8 @@ enum Batch {
     Other,
 }
 
-struct Input {
-    reader: BufReader<File>,
+struct Input<R> {
+    reader: R,
     at: u64,
     length: u64,
     /// Of the batch before.
@@ -138,7 +152,7 @@ fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-impl Input {
+impl<R: Read> Input<R> {
     fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.reader.read_exact(&mut bytes)?;

@@ -3,7 +3,7 @@
 
 mod copy;
 mod error;
-mod journal;
+pub(crate) mod journal;
 mod keyspace;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! records, and commits them with one fdatasync; only then they are seen.
 
 mod error;
-mod record;
+pub(crate) mod record;
 mod state;
 mod writer;
 

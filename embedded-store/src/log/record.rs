@@ -10,18 +10,18 @@ use platform_core::kernel::Timestamp;
 use platform_core::ports::log::{NewRecord, Record};
 
 /// A stored record with what retention needs to know.
-pub(super) struct Stored {
-    pub(super) record: Record,
+pub(crate) struct Stored {
+    pub(crate) record: Record,
     /// Bytes of the partition up to and with this record, since its beginning.
-    pub(super) total: u64,
+    pub(crate) total: u64,
 }
 
 /// The first byte of a record's key; the log's own rows begin with `/`.
 const RECORD: u8 = 0x01;
 
-pub(super) type RowKey = [u8; 15];
+pub(crate) type RowKey = [u8; 15];
 
-pub(super) fn row_key(topic: u32, partition: u16, offset: u64) -> RowKey {
+pub(crate) fn row_key(topic: u32, partition: u16, offset: u64) -> RowKey {
     let mut key = [RECORD; 15];
     let (_, rest) = key.split_at_mut(1);
     let (head, rest) = rest.split_at_mut(4);
@@ -37,7 +37,7 @@ pub(super) fn offset_of(row_key: &[u8]) -> Option<u64> {
     row_key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-pub(super) fn encode(row_key: &RowKey, time: Timestamp, total: u64, record: &NewRecord) -> Vec<u8> {
+pub(crate) fn encode(row_key: &RowKey, time: Timestamp, total: u64, record: &NewRecord) -> Vec<u8> {
     let mut out = Vec::with_capacity(28 + record.bytes());
     out.extend_from_slice(&time.as_micros().to_be_bytes());
     out.extend_from_slice(&total.to_be_bytes());
@@ -50,7 +50,7 @@ pub(super) fn encode(row_key: &RowKey, time: Timestamp, total: u64, record: &New
 }
 
 /// `None` when it is damaged.
-pub(super) fn decode(row_key: &[u8], partition: u16, stored: &[u8]) -> Option<Stored> {
+pub(crate) fn decode(row_key: &[u8], partition: u16, stored: &[u8]) -> Option<Stored> {
     let (body, check) = stored.split_last_chunk::<8>()?;
     if checksum(row_key, body) != u64::from_be_bytes(*check) {
         return None;

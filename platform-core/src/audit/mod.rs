@@ -16,6 +16,9 @@ mod canonical;
 mod commands;
 mod error;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod locate;
 mod model;
 mod notices;

@@ -13,6 +13,9 @@ mod commands;
 mod config;
 mod error;
 pub mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod model;
 mod queries;
 mod remembered;

@@ -20,6 +20,9 @@ mod definition;
 mod document;
 mod error;
 pub mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod model;
 mod ofrep;

@@ -13,6 +13,9 @@ mod commands;
 mod cors;
 mod error;
 pub mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod model;
 mod pattern;

@@ -85,9 +85,11 @@ impl FromStr for Timestamp {
     type Err = super::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || super::Error::invalid("request.invalid_time", "a time is RFC 3339, 1970 or later");
+        let invalid =
+            || super::Error::invalid("request.invalid_time", "a time is RFC 3339, from 1970 to 9999-12-30");
         let at: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
-        u64::try_from(at.as_microsecond()).map(Timestamp).map_err(|_| invalid())
+        let at = u64::try_from(at.as_microsecond()).map(Timestamp).map_err(|_| invalid())?;
+        if at <= Timestamp::MAX { Ok(at) } else { Err(invalid()) }
     }
 }
 
@@ -119,6 +121,7 @@ mod tests {
     fn the_last_moment_has_a_text_form() {
         assert_eq!(Timestamp::MAX.to_string().parse::<Timestamp>().unwrap(), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
+        assert!("9999-12-30T00:00:00.000001Z".parse::<Timestamp>().is_err(), "it would print as another");
     }
 
     proptest! {

@@ -171,6 +171,9 @@ impl Event {
         if wire.specversion != "1.0" {
             return Err(invalid().with("specversion", wire.specversion));
         }
+        if wire.store.is_empty() && wire.position != EventPosition::START {
+            return Err(invalid().with("position", wire.position));
+        }
         Ok(Event {
             store: wire.store,
             position: wire.position,

@@ -85,10 +85,7 @@ impl Loaded {
 /// # Errors
 /// An unreadable file, an unknown key, a value of the wrong type.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-    let mut values = BTreeMap::new();
-    for setting in SETTINGS {
-        values.insert(setting.key, (read(setting, setting.default, &Origin::Default)?, Origin::Default));
-    }
+    let mut values = defaults()?;
     if let Some(path) = file(sources) {
         from_file(&path, &mut values)?;
     }
@@ -104,14 +101,35 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, values })
 }
 
+fn defaults() -> Result<BTreeMap<&'static str, (Value, Origin)>, ConfigError> {
+    let value = |setting| read(setting, setting.default, &Origin::Default);
+    SETTINGS.iter().map(|setting| Ok((setting.key, (value(setting)?, Origin::Default)))).collect()
+}
+
+/// The settings of a file of this text, and of nothing else.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn of_text(text: &str) -> Result<Loaded, ConfigError> {
+    let mut values = defaults()?;
+    from_text(Path::new(DEFAULT_FILE), text, &mut values)?;
+    Ok(Loaded { config: typed(&values)?, values })
+}
+
 fn file(sources: &Sources) -> Option<PathBuf> {
     sources.file.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
 }
 
 fn from_file(path: &Path, values: &mut BTreeMap<&'static str, (Value, Origin)>) -> Result<(), ConfigError> {
-    let say = |cause: &dyn fmt::Display| ConfigError(format!("{}: {cause}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| say(&error))?;
-    let table: Table = text.parse().map_err(|error| say(&error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+    from_text(path, &text, values)
+}
+
+fn from_text(
+    path: &Path,
+    text: &str,
+    values: &mut BTreeMap<&'static str, (Value, Origin)>,
+) -> Result<(), ConfigError> {
+    let table: Table = text.parse().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
     let origin = Origin::File(path.to_owned());
     let mut leaves = Vec::new();
     flatten("", table, &mut leaves);

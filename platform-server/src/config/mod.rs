@@ -8,6 +8,8 @@ mod model;
 mod settings;
 mod suggest;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use layers::of_text;
 pub use layers::{ConfigError, Loaded, Origin, Sources, load};
 pub use model::{
     AuthConfig, Config, LogConfig, LogFormat, Network, NotificationsConfig, ServerConfig, StorageConfig,

@@ -153,7 +153,13 @@ impl FromStr for Network {
         if prefix > longest {
             return Err(invalid());
         }
-        Ok(Network { bits: bits(address), prefix, is_v4: address.is_ipv4() })
+        // `::ffff:10.0.0.0/104` is `10.0.0.0/8`: addresses are compared in their canonical form.
+        match (address.to_canonical(), prefix) {
+            (IpAddr::V4(inner), 96..) if address.is_ipv6() => {
+                Ok(Network { bits: bits(IpAddr::V4(inner)), prefix: prefix - 96, is_v4: true })
+            }
+            _ => Ok(Network { bits: bits(address), prefix, is_v4: address.is_ipv4() }),
+        }
     }
 }
 
@@ -179,6 +185,10 @@ mod tests {
         assert!(!network.contains("10.2.0.0".parse().unwrap()));
         assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("8.8.8.8".parse().unwrap()));
         assert!(!"0.0.0.0/0".parse::<Network>().unwrap().contains("::1".parse().unwrap()));
+        let mapped: Network = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert!(
+            mapped.contains("10.9.9.9".parse().unwrap()) && !mapped.contains("11.0.0.1".parse().unwrap())
+        );
         assert!("::1".parse::<Network>().unwrap().contains("::1".parse().unwrap()));
         for bad in ["10.0.0.0/33", "x", "10.0.0.0/", "10.0.0.0/-1"] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");

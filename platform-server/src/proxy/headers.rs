@@ -66,7 +66,7 @@ const OURS: [&str; 12] = [
 ///
 /// # Errors
 /// `request.too_many_hops` when the request has passed this gateway too often.
-pub(super) fn towards_upstream(
+pub(crate) fn towards_upstream(
     headers: &mut HeaderMap,
     hop: &Hop<'_>,
     principal: Option<&Principal>,
@@ -98,7 +98,7 @@ pub(super) fn towards_upstream(
 }
 
 /// Prepares the headers of a response for the client.
-pub(super) fn towards_client(headers: &mut HeaderMap) {
+pub(crate) fn towards_client(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     headers.append(header::VIA, HeaderValue::from_static("1.1 platform"));
 }

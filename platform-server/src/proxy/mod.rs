@@ -4,7 +4,7 @@
 //! and reports how it went; what may be sent again is decided by platform-core's gateway.
 
 mod body;
-mod headers;
+pub(crate) mod headers;
 mod pool;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// Which entries, and which page of them.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Search {
+pub(crate) struct Search {
     /// Who did it: `user_…`, `user:user_…`, `service:NAME`, `anonymous`, `system`.
     actor: Option<String>,
     /// What it was done to.

@@ -41,7 +41,7 @@
 //! context; `X-Change-Reason` is always read. Access is checked here *and* in the facade.
 
 mod answer;
-mod audit;
+pub(crate) mod audit;
 mod auth;
 mod call;
 mod dead_letters;
@@ -49,8 +49,8 @@ mod endpoint;
 mod extract;
 mod flags;
 mod gateway;
-mod headers;
-mod json;
+pub(crate) mod headers;
+pub(crate) mod json;
 mod notifications;
 mod ofrep;
 mod openapi;
@@ -67,7 +67,7 @@ pub use answer::Routes;
 pub(crate) use answer::render_problem;
 pub use call::Call;
 pub use endpoint::Endpoint;
-pub use extract::{Body, IfMatch, Paging, Path, Path2, Query, RawBody, Received, page};
+pub use extract::{Body, Extract, IfMatch, Paging, Path, Path2, Query, RawBody, Received, page};
 pub use headers::RequestInfo;
 pub(crate) use headers::{REQUEST_ID, TRACEPARENT, bearer};
 pub use openapi::document;

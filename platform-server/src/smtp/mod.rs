@@ -5,7 +5,7 @@
 //! when nobody can know whether a message was taken. The mail itself is built by lettre.
 
 mod mime;
-mod reply;
+pub(crate) mod reply;
 mod session;
 #[cfg(test)]
 mod tests;

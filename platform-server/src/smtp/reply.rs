@@ -12,11 +12,11 @@ const LINES: usize = 100;
 
 /// A reply: a code and its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// 200 to 599.
-    pub(super) code: u16,
+    pub(crate) code: u16,
     /// The lines, without code.
-    pub(super) lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 impl Reply {
@@ -32,7 +32,7 @@ impl Reply {
 
     /// The code, with the enhanced one (RFC 3463) when there is one: `550 5.1.1`. The text of a reply may name
     /// the recipient, so it goes nowhere.
-    pub(super) fn status(&self) -> Status<'_> {
+    pub(crate) fn status(&self) -> Status<'_> {
         let enhanced =
             self.lines.first().and_then(|line| line.split(' ').next()).filter(|word| is_enhanced(word));
         Status { code: self.code, enhanced }
@@ -41,7 +41,7 @@ impl Reply {
 
 /// How [`Reply::status`] prints.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Status<'a> {
+pub(crate) struct Status<'a> {
     code: u16,
     enhanced: Option<&'a str>,
 }
@@ -64,7 +64,7 @@ fn is_enhanced(word: &str) -> bool {
 ///
 /// # Errors
 /// `UnexpectedEof` when the connection ends, `InvalidData` when it is no reply.
-pub(super) async fn read_reply(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Reply> {
+pub(crate) async fn read_reply(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Reply> {
     let mut reply = Reply { code: 0, lines: Vec::new() };
     loop {
         let mut line = Vec::new();

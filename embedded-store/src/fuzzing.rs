@@ -1,0 +1,74 @@
+//! What fuzz targets reach behind the facade.
+
+use platform_core::kernel::{Position, Result, Timestamp};
+use platform_core::ports::keys::KeyEncryptionKey;
+use platform_core::ports::log::{NewRecord, Record};
+use platform_core::ports::store::{Collection, Entry};
+
+use crate::backup::Manifest;
+use crate::fjall::journal;
+use crate::log::record;
+use crate::ordered::layout;
+
+/// A record of the log as it is stored: key and value of its row.
+pub fn encode_record(
+    topic: u32,
+    partition: u16,
+    offset: u64,
+    time: Timestamp,
+    total: u64,
+    record: &NewRecord,
+) -> (Vec<u8>, Vec<u8>) {
+    let key = record::row_key(topic, partition, offset);
+    (key.to_vec(), record::encode(&key, time, total, record))
+}
+
+/// The record of a row, and the bytes of its partition; `None` when it is damaged.
+pub fn decode_record(row_key: &[u8], partition: u16, stored: &[u8]) -> Option<(Record, u64)> {
+    record::decode(row_key, partition, stored).map(|stored| (stored.record, stored.total))
+}
+
+/// A document as an ordered keyspace stores it.
+pub fn encode_document(version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
+    layout::write_document(version, entries, body)
+}
+
+/// Version, entries and body of a stored document.
+///
+/// # Errors
+/// `store.damaged`.
+pub fn decode_document<'a>(
+    value: &'a [u8],
+    collection: &Collection,
+) -> Result<(Position, Vec<Entry>, &'a [u8])> {
+    let stored = layout::Stored::read(value)?;
+    Ok((stored.version, stored.entries(collection)?, stored.body))
+}
+
+/// What the look at fjall's journal finds in one of this content: how many bytes of it read, and whether
+/// that is all of it.
+///
+/// # Errors
+/// Those of reading.
+pub fn journal(content: &[u8]) -> std::io::Result<(u64, bool)> {
+    journal::extent(content, content.len() as u64)
+}
+
+/// A key-encryption key from the text of its file.
+///
+/// # Errors
+/// `keys.invalid`.
+pub fn key_file(text: &str) -> Result<KeyEncryptionKey> {
+    crate::key_file::parse(text)
+}
+
+/// The manifest of a backup from the text of its file, when its paths stay within the backup and it does
+/// not contradict itself.
+///
+/// # Errors
+/// `backup.invalid`, `backup.damaged`.
+pub fn manifest(text: &[u8]) -> Result<Manifest> {
+    let manifest = Manifest::parse(text, std::path::Path::new("backup"))?;
+    manifest.check_itself()?;
+    Ok(manifest)
+}

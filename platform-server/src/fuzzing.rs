@@ -1,0 +1,126 @@
+//! What fuzz targets reach behind the facade.
+
+use std::io;
+use std::net::IpAddr;
+
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Uri, Version};
+use platform_core::kernel::{
+    ClientInfo, CorrelationId, Positions, Principal, RawId, Result, Secret, TraceParent,
+};
+
+use crate::config::{ConfigError, Loaded};
+use crate::http_server::{Deadlines, Watch};
+use crate::proxy::headers::{Hop, client_address, towards_client, towards_upstream};
+use crate::rest::{Extract, IfMatch, Query, Received, RequestInfo, audit, headers, json};
+use crate::smtp::reply::read_reply;
+
+/// The settings of a file of this text, and of nothing else.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn config(text: &str) -> Result<Loaded, ConfigError> {
+    crate::config::of_text(text)
+}
+
+/// Checks a body of JSON.
+///
+/// # Errors
+/// `request.malformed_json`, `request.too_deep`, `request.duplicate_key`.
+pub fn check_json(body: &[u8]) -> Result<()> {
+    json::check(body)
+}
+
+/// How the filters in a query for audit entries were understood.
+///
+/// # Errors
+/// `request.invalid_query`.
+pub fn audit_filters(uri: &Uri) -> Result<String> {
+    let received = Received { uri: uri.clone(), ..Received::default() };
+    Query::<audit::Search>::extract(&received).map(|Query(search)| format!("{search:?}"))
+}
+
+/// The version that `If-Match` demands.
+///
+/// # Errors
+/// `request.stale_version`.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>> {
+    let received = Received { headers: headers.clone(), ..Received::default() };
+    IfMatch::extract(&received).map(|IfMatch(version)| version)
+}
+
+/// The bearer token.
+///
+/// # Errors
+/// `auth.invalid_token`.
+pub fn bearer(of: &HeaderMap) -> Result<Option<Secret>> {
+    headers::bearer(of)
+}
+
+/// The positions in `Consistency-Token`.
+///
+/// # Errors
+/// `positions.invalid`.
+pub fn awaited(of: &HeaderMap) -> Result<Positions> {
+    headers::awaited(of)
+}
+
+/// Whether the body is declared as JSON in UTF-8, and as uncompressed.
+///
+/// # Errors
+/// `request.unsupported_media_type`, `request.unsupported_encoding`.
+pub fn require_json(of: &HeaderMap) -> Result<()> {
+    headers::require_json(of).and_then(|()| headers::require_identity(of))
+}
+
+/// Whether `If-None-Match` holds this tag.
+pub fn none_match(of: &HeaderMap, tag: &[u8]) -> bool {
+    headers::none_match(of, tag)
+}
+
+/// Makes the headers of a client's request those of the upstream's.
+///
+/// # Errors
+/// `request.too_many_hops`.
+pub fn forward(
+    headers: &mut HeaderMap,
+    peer: IpAddr,
+    is_trusted: bool,
+    who: Option<&Principal>,
+) -> Result<()> {
+    let info = RequestInfo {
+        correlation_id: CorrelationId::from_raw(RawId([1; 16])),
+        trace: TraceParent { trace_id: 1, span_id: 1, flags: 0 },
+        client: ClientInfo::default(),
+    };
+    let hop = Hop {
+        info: &info,
+        peer,
+        is_trusted,
+        is_tls: true,
+        version: Version::HTTP_11,
+        authority: Some(HeaderValue::from_static("front.example")),
+        watch: &Watch::new(Deadlines::default()),
+    };
+    towards_upstream(headers, &hop, who)
+}
+
+/// Makes the headers of an upstream's response those of the client's.
+pub fn answer(headers: &mut HeaderMap) {
+    towards_client(headers);
+}
+
+/// The address of the client.
+pub fn client(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    client_address(headers, peer, is_trusted)
+}
+
+/// A mail server's reply: code, lines and status.
+///
+/// # Errors
+/// `UnexpectedEof`, `InvalidData`.
+pub fn smtp_reply(mut bytes: &[u8]) -> io::Result<(u16, Vec<String>, String)> {
+    let reply = read_reply(&mut bytes).now_or_never().ok_or(io::ErrorKind::WouldBlock)??;
+    let status = reply.status().to_string();
+    Ok((reply.code, reply.lines, status))
+}
