@@ -52,7 +52,7 @@ pub(crate) fn runs(bytes: &[u8]) {
     if let Some(filter) = Filter::from_bytes(bytes) {
         assert_eq!(filter.to_bytes(), bytes);
     }
-    assert_eq!(rows::rows::<ID_ROW>(bytes).is_some(), bytes.len() % ID_ROW == 0);
+    assert_eq!(rows::rows::<ID_ROW>(bytes).is_some(), bytes.len().is_multiple_of(ID_ROW));
     // Rows of a few different beginnings, repeated until there are several blocks.
     let mut input = Input(bytes);
     let (repeat, prefix) = (usize::from(input.u32() as u16 % 2_000) + 1, input.take(3).to_vec());
