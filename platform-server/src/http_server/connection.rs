@@ -17,8 +17,6 @@ pub(super) type Builder = auto::Builder<TokioExecutor>;
 
 /// Bytes of the read buffer of HTTP/1, which is also the limit of a head (431 above it).
 const HEAD_BYTES: usize = 32 * 1024;
-/// Header fields of one request: far above what browsers send.
-const HEADERS: usize = 100;
 /// Bytes of a header list of HTTP/2 (hyper's default).
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// Requests at once on one HTTP/2 connection.
@@ -26,7 +24,8 @@ const STREAMS: u32 = 128;
 /// Streams that a peer may reset before we have looked at them (rapid reset, CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
 
-/// How connections are served. Deadlines are the watchdog's: hyper's own header timer costs a timer
+/// How connections are served. A request has at most 100 header fields, which is hyper's own limit: to set it,
+/// even to the same number, makes hyper fill two tables for every head. Deadlines are the watchdog's: hyper's own header timer costs a timer
 /// per request and cannot tell a slow head from an idle connection.
 pub(super) fn builder() -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -34,7 +33,6 @@ pub(super) fn builder() -> Builder {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .half_close(false);
     builder

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use platform_core::kernel::{Error, Result};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
-use super::pool::Returning;
+use super::connection::{Connection, Elapsed};
+use super::pool::Upstream;
 use crate::http_server::{Allowance, BoxError, Watch, incomplete};
 
 /// What is known of the body that a client sends, apart from the body itself.
@@ -26,12 +27,20 @@ struct State {
     is_touched: AtomicBool,
     is_too_large: AtomicBool,
     is_broken: AtomicBool,
+    is_over: AtomicBool,
 }
 
 impl Upload {
     pub(super) fn new(allowance: Allowance, watch: Arc<Watch>) -> Upload {
         let off = || AtomicBool::new(false);
-        let state = State { watch, is_used: off(), is_touched: off(), is_too_large: off(), is_broken: off() };
+        let state = State {
+            watch,
+            is_used: off(),
+            is_touched: off(),
+            is_too_large: off(),
+            is_broken: off(),
+            is_over: off(),
+        };
         Upload { state: Arc::new(state), allowance }
     }
 
@@ -48,6 +57,11 @@ impl Upload {
     /// Whether the client sends a body at all.
     pub(super) fn is_used(&self) -> bool {
         self.state.is_used.load(Relaxed)
+    }
+
+    /// Whether some of it may still be on its way to the upstream.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_used() && !self.state.is_over.load(Relaxed)
     }
 
     /// Whether anything of it has been asked for.
@@ -79,6 +93,12 @@ pub(super) struct Streaming {
     incoming: Incoming,
     allowance: Allowance,
     state: Arc<State>,
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Relaxed);
+    }
 }
 
 impl Body for RequestBody {
@@ -125,18 +145,24 @@ impl Body for RequestBody {
     }
 }
 
-/// The body of an upstream's response. At its end the connection goes back to the pool.
+/// The body of an upstream's response, and the connection that brings it. At its end the connection goes back
+/// to the pool; dropped before that, it is closed.
 pub(crate) struct ProxiedBody {
     incoming: Incoming,
-    returning: Returning,
+    connection: Option<(Box<Connection>, Arc<Upstream>)>,
     pause: Duration,
-    /// Made at the first wait, and moved on by each frame.
-    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
 }
 
 impl ProxiedBody {
-    pub(super) fn new(incoming: Incoming, returning: Returning, pause: Duration) -> ProxiedBody {
-        let mut body = ProxiedBody { incoming, returning, pause, timer: None };
+    pub(super) fn new(
+        incoming: Incoming,
+        connection: Box<Connection>,
+        upstream: Arc<Upstream>,
+        pause: Duration,
+    ) -> ProxiedBody {
+        let connection = Some((connection, upstream));
+        let mut body = ProxiedBody { incoming, connection, pause, is_waiting: false };
         body.finish_if_ended();
         body
     }
@@ -144,18 +170,13 @@ impl ProxiedBody {
     /// Gives the connection back when there is nothing more to read.
     pub(super) fn finish_if_ended(&mut self) {
         if self.incoming.is_end_stream() {
-            self.returning.done();
+            self.finish();
         }
     }
 
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let pause = self.pause;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(pause)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into())))
-            }
-            Poll::Pending => Poll::Pending,
+    fn finish(&mut self) {
+        if let Some((connection, upstream)) = self.connection.take() {
+            upstream.keep(connection);
         }
     }
 }
@@ -168,22 +189,34 @@ impl Body for ProxiedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => return self.poll_pause(cx),
+        let body = &mut *self;
+        let incoming = &mut body.incoming;
+        let polled = match &mut body.connection {
+            None => Pin::new(incoming).poll_frame(cx).map(Ok),
+            Some((connection, _)) => {
+                if !body.is_waiting {
+                    connection.wait_until(Instant::now() + body.pause);
+                    body.is_waiting = true;
+                }
+                connection.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
+            }
         };
-        let pause = self.pause;
-        if let Some(timer) = &mut self.timer {
-            timer.as_mut().reset(Instant::now() + pause);
-        }
+        let frame = match polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(Elapsed)) => {
+                return Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into())));
+            }
+            Poll::Ready(Ok(frame)) => frame,
+        };
+        body.is_waiting = false;
         match frame {
             Some(Ok(frame)) => {
-                self.finish_if_ended();
+                body.finish_if_ended();
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
             None => {
-                self.returning.done();
+                body.finish();
                 Poll::Ready(None)
             }
         }

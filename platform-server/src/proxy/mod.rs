@@ -4,23 +4,26 @@
 //! and reports how it went; what may be sent again is decided by platform-core's gateway.
 
 mod body;
+mod connection;
 pub(crate) mod headers;
 mod pool;
+mod wakeups;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{Method, Request, Response, Uri, Version, header};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Endpoint, Failure, Outcome, Pool, UpstreamUrl, canonical_path};
 use platform_core::kernel::{Error, Principal, Result, Timestamp};
 
 pub(crate) use body::ProxiedBody;
 use body::{RequestBody, Upload};
+use connection::{Connection, Elapsed};
 pub(crate) use headers::{Hop, client_address};
-use pool::{Connections, Sender};
+use pool::{Upstream, Upstreams};
 
 use crate::http_server::Allowance;
 
@@ -30,7 +33,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Forwards requests.
 #[derive(Default)]
 pub struct Proxy {
-    connections: Connections,
+    upstreams: Upstreams,
 }
 
 /// What is to be forwarded, and how.
@@ -71,9 +74,11 @@ impl Proxy {
             let lease = forward.target.lease((forward.now)(), &tried)?;
             let endpoint = Arc::clone(lease.endpoint());
             let attempts = tried.len() as u32 + 1;
-            // When this fails, the lease is dropped and counts for nothing.
+            // When these fail, the lease is dropped and counts for nothing.
             let target = target(&parts.uri, endpoint.url())?;
-            let failed = match self.attempt(&parts, &mut body, endpoint.url(), &target, &forward).await {
+            let upstream = self.upstreams.at(endpoint.url())?;
+            let to = To { url: endpoint.url(), upstream: &upstream, target: &target, upload: &upload };
+            let failed = match attempt(&parts, &mut body, to, forward.route.timeout()).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
                     let untouched = body_is_untouched(&mut body, &upload);
@@ -120,65 +125,70 @@ impl Proxy {
             None => false,
         }
     }
+}
 
-    /// One attempt at one endpoint. The body is taken when it is handed to a connection, and given back if
-    /// nothing of it has been read.
-    async fn attempt(
-        &self,
-        parts: &Parts,
-        body: &mut Option<RequestBody>,
-        url: &UpstreamUrl,
-        (uri, host): &(Uri, HeaderValue),
-        forward: &Forward<'_>,
-    ) -> Result<Response<ProxiedBody>, Failed> {
-        let deadline = tokio::time::Instant::now() + forward.route.timeout();
-        // A connection that was kept may have been closed meanwhile: hyper then gives the request back, and a
-        // fresh connection gets it. That is no attempt of its own.
-        loop {
-            let kept = self.connections.kept(url).await;
-            let is_kept = kept.is_some();
-            let mut sender = match kept {
-                Some(sender) => sender,
-                None => connect(url, deadline).await?,
-            };
-            let request =
-                rebuild(parts, uri.clone(), host.clone(), body.take().unwrap_or(RequestBody::Empty));
-            let answer = tokio::time::timeout_at(deadline, sender.try_send_request(request)).await;
-            match answer {
-                Err(_elapsed) => return Err(Failed::timeout()),
-                Ok(Ok(response)) => return Ok(self.answered(parts, response, sender, url, forward)),
-                Ok(Err(mut error)) => {
-                    let unsent = error.take_message();
-                    let was_unsent = unsent.is_some();
-                    *body = unsent.map(Request::into_body);
-                    if is_kept && was_unsent {
-                        continue;
-                    }
-                    tracing::debug!(error = %error.into_error(), host = url.host(), "upstream failed");
-                    return Err(if was_unsent { Failed::connect() } else { Failed::broken() });
+/// Where an attempt goes.
+struct To<'a> {
+    url: &'a UpstreamUrl,
+    upstream: &'a Arc<Upstream>,
+    target: &'a Uri,
+    upload: &'a Upload,
+}
+
+/// One attempt at one endpoint. The body is taken when it is handed to a connection, and given back if
+/// nothing of it has been read.
+async fn attempt(
+    parts: &Parts,
+    body: &mut Option<RequestBody>,
+    to: To<'_>,
+    timeout: Duration,
+) -> Result<Response<ProxiedBody>, Failed> {
+    let deadline = tokio::time::Instant::now() + timeout;
+    // A connection that was kept may have been closed meanwhile: hyper then gives the request back, and a
+    // fresh connection gets it. That is no attempt of its own.
+    loop {
+        let kept = to.upstream.kept();
+        let is_kept = kept.is_some();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => connect(to.url, deadline).await?,
+        };
+        let request = rebuild(parts, &to, body.take().unwrap_or(RequestBody::Empty));
+        match connection.send(request, deadline).await {
+            Err(Elapsed) => return Err(Failed::timeout()),
+            Ok(Ok(response)) => return Ok(answered(parts, response, connection, &to, timeout)),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message();
+                let was_unsent = unsent.is_some();
+                *body = unsent.map(Request::into_body);
+                if is_kept && was_unsent {
+                    continue;
                 }
+                tracing::debug!(error = %error.into_error(), host = to.url.host(), "upstream failed");
+                return Err(if was_unsent { Failed::connect() } else { Failed::broken() });
             }
         }
     }
+}
 
-    fn answered(
-        &self,
-        parts: &Parts,
-        response: Response<Incoming>,
-        sender: Sender,
-        url: &UpstreamUrl,
-        forward: &Forward<'_>,
-    ) -> Response<ProxiedBody> {
-        let (mut head, body) = response.into_parts();
-        headers::towards_client(&mut head.headers);
-        head.version = Version::HTTP_11;
-        let returned = self.connections.returning(url, sender);
-        let mut body = ProxiedBody::new(body, returned, forward.route.timeout());
-        if parts.method == Method::HEAD {
-            body.finish_if_ended();
-        }
-        Response::from_parts(head, body)
+fn answered(
+    parts: &Parts,
+    response: Response<Incoming>,
+    mut connection: Box<Connection>,
+    to: &To<'_>,
+    pause: Duration,
+) -> Response<ProxiedBody> {
+    let (mut head, body) = response.into_parts();
+    headers::towards_client(&mut head.headers);
+    head.version = Version::HTTP_11;
+    if to.upload.is_under_way() {
+        connection.run_apart();
     }
+    let mut body = ProxiedBody::new(body, connection, Arc::clone(to.upstream), pause);
+    if parts.method == Method::HEAD {
+        body.finish_if_ended();
+    }
+    Response::from_parts(head, body)
 }
 
 struct Failed {
@@ -207,10 +217,10 @@ impl Failed {
     }
 }
 
-async fn connect(url: &UpstreamUrl, deadline: tokio::time::Instant) -> Result<Sender, Failed> {
+async fn connect(url: &UpstreamUrl, deadline: tokio::time::Instant) -> Result<Box<Connection>, Failed> {
     let limit = deadline.min(tokio::time::Instant::now() + CONNECT_TIMEOUT);
-    match tokio::time::timeout_at(limit, pool::connect(url)).await {
-        Ok(Ok(sender)) => Ok(sender),
+    match tokio::time::timeout_at(limit, Connection::open(url)).await {
+        Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
             tracing::debug!(%error, host = url.host(), "no connection to the upstream");
             Err(Failed::connect())
@@ -231,8 +241,8 @@ fn body_is_untouched(body: &mut Option<RequestBody>, upload: &Upload) -> bool {
     }
 }
 
-/// The request line's target and the `Host` for an endpoint.
-fn target(uri: &Uri, url: &UpstreamUrl) -> Result<(Uri, HeaderValue)> {
+/// The request line's target for an endpoint.
+fn target(uri: &Uri, url: &UpstreamUrl) -> Result<Uri> {
     let path = canonical_path(uri.path())?;
     let target = match uri.path_and_query() {
         // The usual case: nothing to put together.
@@ -242,20 +252,18 @@ fn target(uri: &Uri, url: &UpstreamUrl) -> Result<(Uri, HeaderValue)> {
             PathAndQuery::try_from(format!("{}{path}{query}", url.base())).ok()
         }
     };
-    let host = HeaderValue::try_from(url.authority()).ok();
     target
         .map(Uri::from)
-        .zip(host)
         .ok_or_else(|| Error::invalid("gateway.ambiguous_path", "the path cannot be forwarded"))
 }
 
-fn rebuild(parts: &Parts, uri: Uri, host: HeaderValue, body: RequestBody) -> Request<RequestBody> {
+fn rebuild(parts: &Parts, to: &To<'_>, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = uri;
+    *request.uri_mut() = to.target.clone();
     let headers = request.headers_mut();
     // Copied, not moved: a second attempt may need them.
     headers.clone_from(&parts.headers);
-    headers.insert(header::HOST, host);
+    headers.insert(header::HOST, to.upstream.host().clone());
     request
 }

@@ -1,104 +1,101 @@
 //! Connections to upstreams, kept and used again: the last one first, so that few stay warm and the rest
 //! grow old.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use platform_core::gateway::UpstreamUrl;
-use tokio::net::TcpStream;
+use platform_core::kernel::{Error, Result};
 
-use super::body::RequestBody;
-
-/// A connection that takes requests.
-pub(super) type Sender = http1::SendRequest<RequestBody>;
+use super::connection::Connection;
 
 /// Connections that wait, per endpoint.
 const KEPT: usize = 128;
 /// How long a connection may wait: below the 60 s after which many servers close.
 const KEPT_FOR: Duration = Duration::from_secs(50);
-/// The longest wait for a connection to become ready again after its last response.
-const READY_TIMEOUT: Duration = Duration::from_millis(100);
-/// Bytes of the head of a response.
-const HEAD_BYTES: usize = 64 * 1024;
+/// How often those are looked for that waited too long, or that their upstream has closed.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-type Key = (String, u16);
-type Idle = Arc<Mutex<Vec<(Sender, Instant)>>>;
+/// The upstreams that requests were sent to, by host and port.
+#[derive(Default)]
+pub(super) struct Upstreams(Arc<Mutex<BTreeMap<String, Arc<Upstream>>>>, AtomicBool);
 
-/// Connections that wait for a request.
-#[derive(Default, Clone)]
-pub(super) struct Connections(Arc<Mutex<HashMap<Key, Idle>>>);
+/// An upstream, and the connections to it that wait for a request.
+pub(super) struct Upstream {
+    host: HeaderValue,
+    idle: Mutex<Vec<(Box<Connection>, Instant)>>,
+}
 
-impl Connections {
-    fn idle(&self, url: &UpstreamUrl) -> Idle {
-        let mut endpoints = self.0.lock();
-        let key = (url.host().to_owned(), url.port());
-        Arc::clone(endpoints.entry(key).or_default())
+impl Upstreams {
+    /// The upstream at an address.
+    ///
+    /// # Errors
+    /// `gateway.invalid_host` for a host that is no header value, which no route has.
+    pub(super) fn at(&self, url: &UpstreamUrl) -> Result<Arc<Upstream>> {
+        let mut upstreams = self.0.lock();
+        if let Some(upstream) = upstreams.get(url.authority()) {
+            return Ok(Arc::clone(upstream));
+        }
+        let host = HeaderValue::try_from(url.authority())
+            .map_err(|_| Error::invalid("gateway.invalid_host", "the host of the upstream is no host"))?;
+        let upstream = Arc::new(Upstream { host, idle: Mutex::default() });
+        upstreams.insert(url.authority().to_owned(), Arc::clone(&upstream));
+        if !self.1.swap(true, Relaxed) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+        }
+        Ok(upstream)
+    }
+}
+
+impl Upstream {
+    /// What `Host` says.
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.host
     }
 
-    /// A kept connection that is ready.
-    pub(super) async fn kept(&self, url: &UpstreamUrl) -> Option<Sender> {
-        let idle = self.idle(url);
+    /// A connection that waits and is ready.
+    pub(super) fn kept(&self) -> Option<Box<Connection>> {
         loop {
-            let (mut sender, since) = idle.lock().pop()?;
-            if sender.is_closed() || since.elapsed() > KEPT_FOR {
-                continue;
-            }
-            if sender.is_ready() {
-                return Some(sender);
-            }
-            if let Ok(Ok(())) = tokio::time::timeout(READY_TIMEOUT, sender.ready()).await {
-                return Some(sender);
+            let (mut connection, since) = self.idle.lock().pop()?;
+            if since.elapsed() <= KEPT_FOR && connection.is_ready() {
+                return Some(connection);
             }
         }
     }
 
-    /// Where a connection goes when its response is over.
-    pub(super) fn returning(&self, url: &UpstreamUrl, sender: Sender) -> Returning {
-        Returning(Some((self.idle(url), sender)))
-    }
-}
-
-/// A connection whose response is still coming. Dropped before that, it is closed.
-pub(super) struct Returning(Option<(Idle, Sender)>);
-
-impl Returning {
-    /// The response is over: the connection may take another request.
-    pub(super) fn done(&mut self) {
-        let Some((idle, sender)) = self.0.take() else { return };
-        if sender.is_closed() {
+    /// Takes a connection whose response is over.
+    pub(super) fn keep(&self, mut connection: Box<Connection>) {
+        if connection.is_closed() {
             return;
         }
-        let mut idle = idle.lock();
-        // The oldest are at the front.
-        let old = idle
-            .iter()
-            .take_while(|(sender, since)| sender.is_closed() || since.elapsed() > KEPT_FOR)
-            .count();
-        idle.drain(..old);
+        connection.rest();
+        let mut idle = self.idle.lock();
         if idle.len() < KEPT {
-            idle.push((sender, Instant::now()));
+            idle.push((connection, Instant::now()));
         }
+    }
+
+    /// Closes the connections that nobody should use any more.
+    fn sweep(&self) {
+        self.idle
+            .lock()
+            .retain_mut(|(connection, since)| since.elapsed() <= KEPT_FOR && !connection.is_over());
     }
 }
 
-/// Opens a connection.
-pub(super) async fn connect(url: &UpstreamUrl) -> std::io::Result<Sender> {
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, url.port())).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(std::io::Error::other)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection to an upstream ended");
-        }
-    });
-    Ok(sender)
+/// Closes what has waited too long, for as long as there is a pool.
+async fn sweep(upstreams: Weak<Mutex<BTreeMap<String, Arc<Upstream>>>>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(upstreams) = upstreams.upgrade() else { return };
+        upstreams.lock().retain(|_, upstream| {
+            upstream.sweep();
+            // An address that no route has any more is forgotten; another request makes it anew.
+            Arc::strong_count(upstream) > 1 || !upstream.idle.lock().is_empty()
+        });
+    }
 }

@@ -5,6 +5,7 @@
 pub struct UpstreamUrl {
     host: String,
     port: u16,
+    authority: String,
     base: String,
 }
 
@@ -30,7 +31,9 @@ impl UpstreamUrl {
         let base_ok = base.bytes().all(is_path);
         let dots = base.split('/').any(|segment| matches!(segment, "." | ".."));
         if is_host(host) && url.len() <= 1_024 && base_ok && !dots && !base.contains("//") {
-            Ok(UpstreamUrl { host: host.to_ascii_lowercase(), port, base: base.to_owned() })
+            let host = host.to_ascii_lowercase();
+            let authority = if port == 80 { host.clone() } else { format!("{host}:{port}") };
+            Ok(UpstreamUrl { host, port, authority, base: base.to_owned() })
         } else {
             Err(FORM)
         }
@@ -47,8 +50,8 @@ impl UpstreamUrl {
     }
 
     /// What `Host` says: the port only when it is not 80.
-    pub fn authority(&self) -> String {
-        if self.port == 80 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// What stands before the request's path; empty, or beginning with a slash and not ending with one.
