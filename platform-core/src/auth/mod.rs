@@ -36,6 +36,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 
+use crate::backbone::Wake;
 use crate::kernel::{Context, Permission, Result, Secret, SessionId, UserId};
 use crate::ports::signals::Signals;
 use crate::ports::store::{Document, IndexRange, Schema};
@@ -74,6 +75,8 @@ pub struct Inner {
     signals: Arc<dyn Signals>,
     tokens: Tokens,
     ring: ArcSwap<KeyRing>,
+    /// Wakes the worker that reads the ring anew.
+    keys_told: Wake,
     remembered: RememberedTokens,
     sessions: Epochs<SessionId>,
     accounts: Epochs<UserId>,
@@ -113,6 +116,7 @@ impl Auth {
             signals,
             tokens: Tokens::new(&config.issuer, &config.audience),
             ring: ArcSwap::from_pointee(ring),
+            keys_told: Wake::default(),
             remembered: RememberedTokens::new(config.remembered_tokens),
             sessions: Epochs::default(),
             accounts: Epochs::default(),

@@ -2,6 +2,7 @@
 //! signing key is rotated, sessions of users who are gone end, other nodes are heard.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -21,6 +22,9 @@ use super::{ACCOUNT_CHANGED, Auth, KEYS_CHANGED, SESSION_CHANGED};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
+/// Between two readings of the signing keys, when nobody tells that they have changed. Less than the clock
+/// skew for which a key is kept: what was signed meanwhile with a retired one is verified to its end.
+const KEYS_ROUND: Duration = Duration::from_secs(20);
 /// A registration that is younger is still being worked on by its own request.
 const ABANDONED_AFTER: Duration = Duration::from_secs(10);
 /// Documents that one commit deletes.
@@ -39,12 +43,16 @@ impl Auth {
             let auth = resuming.clone();
             Box::pin(async move { auth.resume_registrations(Duration::ZERO).map(warn).await })
         });
-        let runtime = std::sync::Arc::clone(&self.db.runtime);
+        let (runtime, reading) = (Arc::clone(&self.db.runtime), self.clone());
+        let keys = Task::repeating("auth.keys", Arc::clone(&runtime), self.keys_told.clone(), move || {
+            let auth = reading.clone();
+            Box::pin(async move { auth.reload_keys().await.map(|()| KEYS_ROUND) })
+        });
         let rounds = Task::repeating("auth.rounds", runtime, Wake::default(), move || {
             let auth = working.clone();
             Box::pin(async move { auth.round().await.map(|()| ROUND) })
         });
-        Parts::none().handler(Forgetter(self.clone())).task(listener).task(resumption).task(rounds)
+        Parts::none().handler(Forgetter(self.clone())).task(listener).task(resumption).task(keys).task(rounds)
     }
 
     async fn round(&self) -> Result<()> {
@@ -113,22 +121,22 @@ impl Auth {
         self.signals.send(Signal { topic: ACCOUNT_CHANGED, subject: user.to_string().into() });
     }
 
-    async fn heard(&self, signal: &Signal) -> Result<()> {
+    /// Nothing is waited for: the next signal may take something away, too.
+    fn heard(&self, signal: &Signal) {
         match signal.topic {
             SESSION_CHANGED => {
                 signal.subject.parse().iter().for_each(|session| self.sessions.advance(session))
             }
             ACCOUNT_CHANGED => signal.subject.parse().iter().for_each(|user| self.accounts.advance(user)),
-            KEYS_CHANGED => self.reload_keys().await?,
+            KEYS_CHANGED => self.keys_told.wake(),
             _ => {}
         }
-        Ok(())
     }
 
-    async fn missed_signals(&self) -> Result<()> {
+    fn missed_signals(&self) {
         self.sessions.advance_all();
         self.accounts.advance_all();
-        self.reload_keys().await
+        self.keys_told.wake();
     }
 
     async fn listen(&self, shutdown: &Shutdown) {
@@ -137,8 +145,8 @@ impl Auth {
         let mut heard = Err(RecvError::Lagged(0));
         loop {
             match heard {
-                Ok(signal) => warn(self.heard(&signal).await),
-                Err(RecvError::Lagged(_)) => warn(self.missed_signals().await),
+                Ok(signal) => self.heard(&signal),
+                Err(RecvError::Lagged(_)) => self.missed_signals(),
                 Err(RecvError::Closed) => return,
             }
             let Some(next) = shutdown.unless_asked(receiver.recv()).await else { return };

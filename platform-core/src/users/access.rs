@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -51,6 +52,10 @@ impl Remembered {
 /// The compiled roles, and what users may do by them.
 pub(super) struct AccessMemory {
     roles: ArcSwap<RoleSnapshot>,
+    /// Changes of roles that were told.
+    told: AtomicU64,
+    /// Those of them that are in `roles`: as long as they are fewer, nothing is decided by `roles`.
+    read: AtomicU64,
     reloading: tokio::sync::Mutex<()>,
     users: Epochs<UserId>,
     roles_epoch: Epochs<()>,
@@ -62,6 +67,8 @@ impl AccessMemory {
     pub(super) async fn load(db: &Database, signals: Arc<dyn Signals>) -> Result<AccessMemory> {
         Ok(AccessMemory {
             roles: ArcSwap::from_pointee(read_roles(db).await?),
+            told: AtomicU64::default(),
+            read: AtomicU64::default(),
             reloading: tokio::sync::Mutex::default(),
             users: Epochs::default(),
             roles_epoch: Epochs::default(),
@@ -70,9 +77,22 @@ impl AccessMemory {
         })
     }
 
-    /// The compiled roles.
-    pub(super) fn roles(&self) -> Arc<RoleSnapshot> {
-        self.roles.load_full()
+    /// The compiled roles, with every change that was told. Whoever cannot read them decides nothing: a
+    /// denial is safe, an old permission is not.
+    pub(super) async fn roles(&self, db: &Database) -> Result<Arc<RoleSnapshot>> {
+        if self.has_old_roles() {
+            let _one = self.reloading.lock().await;
+            if self.has_old_roles() {
+                let told = self.told.load(Ordering::Acquire);
+                self.roles.store(Arc::new(read_roles(db).await?));
+                self.read.store(told, Ordering::Release);
+            }
+        }
+        Ok(self.roles.load_full())
+    }
+
+    fn has_old_roles(&self) -> bool {
+        self.read.load(Ordering::Acquire) < self.told.load(Ordering::Acquire)
     }
 
     /// What a user may do; `None` for one who is deactivated or does not exist.
@@ -85,9 +105,10 @@ impl AccessMemory {
         }
         let seen = [self.users.seen(&user), self.roles_epoch.seen(&())];
         let profile = db.get::<Profile>(profile_id(user)).await?;
+        let roles = self.roles(db).await?;
         let permissions = profile
             .filter(|profile| profile.status == Status::Active)
-            .map(|profile| self.roles().permissions(&profile.roles));
+            .map(|profile| roles.permissions(&profile.roles));
         let found = Remembered { permissions, seen };
         let access = found.access();
         let mut remembered = self.remembered.write();
@@ -112,59 +133,32 @@ impl AccessMemory {
     }
 
     /// After a command on a role, before it is answered: one that failed may have happened.
-    pub(super) async fn roles_perhaps_changed<T>(&self, db: &Database, done: Result<T>) -> Result<T> {
-        match done {
-            Ok(done) => self.roles_changed(db).await.map(|()| done),
-            Err(error) => {
-                if error.may_have_happened()
-                    && let Err(error) = self.roles_changed(db).await
-                {
-                    tracing::warn!(%error, "roles could not be read anew: until they can, they permit nothing");
-                }
-                Err(error)
-            }
+    pub(super) fn roles_perhaps_changed<T>(&self, done: &Result<T>) {
+        if done.as_ref().map_or_else(|error| error.may_have_happened(), |_| true) {
+            self.forget_roles();
+            self.signals.send(Signal { topic: ROLES_CHANGED, subject: "".into() });
         }
     }
 
-    /// After a commit that changed a role, before it is answered.
-    async fn roles_changed(&self, db: &Database) -> Result<()> {
-        self.reload_roles(db).await?;
-        self.signals.send(Signal { topic: ROLES_CHANGED, subject: "".into() });
-        Ok(())
+    /// What is decided from now on is decided by roles that are read from now on.
+    fn forget_roles(&self) {
+        self.told.fetch_add(1, Ordering::AcqRel);
+        self.roles_epoch.advance(&());
     }
 
-    /// Reads and compiles the roles anew. One at a time: what is read last is what stays.
-    pub(super) async fn reload_roles(&self, db: &Database) -> Result<()> {
-        let _one = self.reloading.lock().await;
-        match read_roles(db).await {
-            Ok(roles) => {
-                self.roles.store(Arc::new(roles));
-                self.roles_epoch.advance(&());
-                Ok(())
-            }
-            Err(error) => {
-                // What cannot be read permits nothing: a denial is safe, an old permission is not.
-                self.roles.store(Arc::default());
-                self.roles_epoch.advance(&());
-                Err(error)
-            }
-        }
-    }
-
-    /// A signal of another node.
-    pub(super) async fn heard(&self, db: &Database, signal: &Signal) -> Result<()> {
+    /// A signal of another node. Nothing is waited for: the next one may take something away, too.
+    pub(super) fn heard(&self, signal: &Signal) {
         match (signal.topic, signal.subject.parse::<UserId>()) {
             (USER_CHANGED, Ok(user)) => self.users.advance(&user),
-            (ROLES_CHANGED, _) => self.reload_roles(db).await?,
+            (ROLES_CHANGED, _) => self.forget_roles(),
             _ => {}
         }
-        Ok(())
     }
 
     /// Signals were missed: nothing that is remembered can be trusted.
-    pub(super) async fn missed_signals(&self, db: &Database) -> Result<()> {
+    pub(super) fn missed_signals(&self) {
         self.users.advance_all();
-        self.reload_roles(db).await
+        self.forget_roles();
     }
 }
 

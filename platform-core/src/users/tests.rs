@@ -447,6 +447,27 @@ fn a_change_without_an_answer_is_in_force_if_it_happened() {
     assert!(!may(), "the user was deactivated");
 }
 
+#[test]
+fn while_changed_roles_cannot_be_read_nobody_is_let_through_and_afterwards_everybody_who_may() {
+    let world = World::new();
+    let flaky = Arc::new(FlakyStore::new(Arc::clone(&world.db.store), world.sim.runtime()));
+    let db = Database { store: Arc::clone(&flaky) as _, ..world.db.clone() };
+    let (users, _node) = start(&world.sim, &world.backends, &db);
+    world.role("clerk", &["orders:read"], &[]).unwrap();
+    let (user, system) = (world.add("ada@example.org", None).id, system());
+    world.run(users.grant(&system, user, &role("clerk"))).unwrap();
+    let check = || world.run(users.check(&system, user, &"orders:read".parse().unwrap()));
+    assert!(check().unwrap());
+    flaky.fail_scans(true);
+    assert!(check().unwrap(), "nothing has changed");
+    // Another node changes a role; this one hears it.
+    world.role("other", &["orders:write"], &[]).unwrap();
+    world.sim.advance(std::time::Duration::from_secs(1));
+    assert_eq!(check().unwrap_err().code(), "store.unavailable");
+    flaky.fail_scans(false);
+    assert!(check().unwrap());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     /// Random grants, revocations, (de)activations and erasures: the number of active administrators

@@ -28,13 +28,10 @@ impl Users {
         // What was said before nobody heard.
         let mut heard = Err(RecvError::Lagged(0));
         loop {
-            let done = match heard {
-                Ok(signal) => self.access.heard(&self.db, &signal).await,
-                Err(RecvError::Lagged(_)) => self.access.missed_signals(&self.db).await,
+            match heard {
+                Ok(signal) => self.access.heard(&signal),
+                Err(RecvError::Lagged(_)) => self.access.missed_signals(),
                 Err(RecvError::Closed) => return,
-            };
-            if let Err(error) = done {
-                tracing::warn!(%error, "roles could not be read anew: until they can, they permit nothing");
             }
             let Some(next) = shutdown.unless_asked(receiver.recv()).await else { return };
             heard = next;

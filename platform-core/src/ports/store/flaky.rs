@@ -1,6 +1,7 @@
 //! A store that fails as stores fail: before a commit, or after it without an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -33,16 +34,28 @@ pub(crate) struct FlakyStore {
     runtime: Arc<dyn Runtime>,
     faults: Mutex<Vec<Fault>>,
     reads_take: Mutex<Duration>,
+    scans_fail: AtomicBool,
 }
 
 impl FlakyStore {
     pub(crate) fn new(inner: Arc<dyn Store>, runtime: Arc<dyn Runtime>) -> FlakyStore {
-        FlakyStore { inner, runtime, faults: Mutex::new(Vec::new()), reads_take: Mutex::default() }
+        FlakyStore {
+            inner,
+            runtime,
+            faults: Mutex::new(Vec::new()),
+            reads_take: Mutex::default(),
+            scans_fail: AtomicBool::default(),
+        }
     }
 
     /// Reads take their time, too.
     pub(crate) fn read_slowly(&self, each: Duration) {
         *self.reads_take.lock() = each;
+    }
+
+    /// From now on scans fail, or they do not.
+    pub(crate) fn fail_scans(&self, fail: bool) {
+        self.scans_fail.store(fail, Ordering::Relaxed);
     }
 
     /// The ends of the next commits; all later ones are as they should be.
@@ -72,6 +85,9 @@ impl Store for FlakyStore {
     }
 
     fn scan<'a>(&'a self, range: &'a IndexRange) -> BoxFuture<'a, Result<ScanPage>> {
+        if self.scans_fail.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(Error::unavailable("store.unavailable", "as the test wants")) });
+        }
         self.inner.scan(range)
     }
 

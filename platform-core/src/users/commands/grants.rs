@@ -19,7 +19,7 @@ impl Users {
     /// `users.not_found`, `users.role_not_found`, `users.beyond_own_permissions`, `auth.forbidden`.
     pub async fn grant(&self, ctx: &Context, user: UserId, role: &RoleName) -> Result<Stored<Profile>> {
         ctx.require(&ROLES_WRITE)?;
-        self.demand_cover(ctx, role)?;
+        self.demand_cover(ctx, role).await?;
         let done = command(&self.db, ctx, "users.grant", &(user, role), |mut work| async move {
             if !role.is_admin() && work.load::<Role>(role.as_str()).await?.is_none() {
                 return Err(error::role_not_found(role));
@@ -41,7 +41,7 @@ impl Users {
     pub async fn grant_first_administrator(&self, ctx: &Context, user: UserId) -> Result<Stored<Profile>> {
         ctx.require(&ROLES_WRITE)?;
         let admin = &RoleName::admin();
-        self.demand_cover(ctx, admin)?;
+        self.demand_cover(ctx, admin).await?;
         let done =
             command(&self.db, ctx, "users.grant_first_administrator", &user, |mut work| async move {
                 let profile =
@@ -67,7 +67,7 @@ impl Users {
     /// `users.not_found`, `users.last_administrator`, `users.beyond_own_permissions`, `auth.forbidden`.
     pub async fn revoke(&self, ctx: &Context, user: UserId, role: &RoleName) -> Result<Stored<Profile>> {
         ctx.require(&ROLES_WRITE)?;
-        self.demand_cover(ctx, role)?;
+        self.demand_cover(ctx, role).await?;
         let done = command(&self.db, ctx, "users.revoke", &(user, role), |mut work| async move {
             let mut profile =
                 work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
@@ -120,8 +120,8 @@ impl Users {
     }
 
     /// Nobody deals in a role that permits more than they hold. One that does not exist permits nothing.
-    fn demand_cover(&self, ctx: &Context, role: &RoleName) -> Result<()> {
-        let roles = self.access.roles();
+    async fn demand_cover(&self, ctx: &Context, role: &RoleName) -> Result<()> {
+        let roles = self.access.roles(&self.db).await?;
         let covered = roles.role(role).is_none_or(|permits| covers(&ctx.principal.permissions, permits));
         if covered { Ok(()) } else { Err(error::beyond_own_permissions()) }
     }

@@ -149,10 +149,13 @@ impl Users {
     ) -> Result<Stored<Profile>> {
         let profile = work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
         let own = ctx.user().is_ok_and(|asker| asker == user);
-        if own || covers(&ctx.principal.permissions, &self.access.roles().permissions(&profile.roles)) {
-            Ok(profile)
-        } else {
-            Err(error::beyond_own_permissions())
+        if own {
+            return Ok(profile);
+        }
+        let roles = self.access.roles(&self.db).await?;
+        match covers(&ctx.principal.permissions, &roles.permissions(&profile.roles)) {
+            true => Ok(profile),
+            false => Err(error::beyond_own_permissions()),
         }
     }
 }

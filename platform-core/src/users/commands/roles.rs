@@ -50,7 +50,8 @@ impl Users {
             work.reply(())
         })
         .await;
-        let done = self.access.roles_perhaps_changed(&self.db, done).await?;
+        self.access.roles_perhaps_changed(&done);
+        let done = done?;
         Ok(Stored { version: done.position, value: RoleView::of(name.clone(), definition.clone()) })
     }
 
@@ -80,7 +81,8 @@ impl Users {
             work.reply(())
         })
         .await;
-        self.access.roles_perhaps_changed(&self.db, done).await.map(|_| ())
+        self.access.roles_perhaps_changed(&done);
+        done.map(|_| ())
     }
 }
 
