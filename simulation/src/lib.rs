@@ -9,10 +9,13 @@
 //! - [`world`]: the nodes; [`disk`]: what outlives them; [`faults`]: the ports as they have them.
 //! - [`workload`]: the commands, and what their clients know; [`register`]: what a value may be.
 //! - [`invariants`]: what must hold.
+//! - `planted`, with the feature `planted-faults`: the proof that faults are found.
 
 pub mod disk;
 pub mod faults;
 pub mod invariants;
+#[cfg(feature = "planted-faults")]
+pub mod planted;
 pub mod random;
 pub mod register;
 pub mod run;

@@ -1,6 +1,6 @@
 //! `simulation`: runs seeds, and says which of them fail.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -27,21 +27,29 @@ struct Options {
     /// Threads; as many as cores when absent.
     #[arg(long)]
     threads: Option<usize>,
-    /// Every so many seeds one is run twice, and the traces are compared; 0: none.
+    /// Every so many seeds one is run once more by another process, and the traces are compared; 0: none.
     #[arg(long, default_value_t = 10)]
     twice_every: u64,
+    /// Say the trace's hash of each seed, and nothing else.
+    #[arg(long)]
+    hashes: bool,
     /// A file of seeds that failed once, one a line: they are run, too.
     #[arg(long)]
     known: Option<std::path::PathBuf>,
     /// Write down everything that happens.
     #[arg(long)]
     print: bool,
+    /// Also prove that each planted fault is found.
+    #[cfg(feature = "planted-faults")]
+    #[arg(long)]
+    planted: bool,
 }
 
 /// What all threads count.
 #[derive(Default)]
 struct Sum {
     seeds: AtomicU64,
+    twice: AtomicU64,
     commands: AtomicU64,
     starts: AtomicU64,
     virtual_s: AtomicU64,
@@ -65,7 +73,9 @@ fn main() -> ExitCode {
     let count = options.seeds.unwrap_or(if options.seconds.is_some() { u64::MAX - first } else { 1 });
     let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let (sum, next, began) = (Sum::default(), AtomicU64::new(0), Instant::now());
-    say(&format!("seeds from {first}, {} known ones, {threads} threads", known.len()));
+    if !options.hashes {
+        say(&format!("seeds from {first}, {} known ones, {threads} threads", known.len()));
+    }
     let seed_at = |at: u64| match known.get(usize::try_from(at).unwrap_or(usize::MAX)) {
         Some(seed) => Some(*seed),
         None => {
@@ -87,17 +97,32 @@ fn main() -> ExitCode {
             });
         }
     });
-    sum.report(began.elapsed())
+    #[cfg(feature = "planted-faults")]
+    if options.planted
+        && let Err(why) = simulation::planted::prove(threads, say)
+    {
+        return fail(&why);
+    }
+    match options.hashes {
+        true => ExitCode::SUCCESS,
+        false => sum.report(began.elapsed()),
+    }
 }
 
 impl Sum {
     fn take(&self, options: &Options, seed: u64) {
         let mut outcome = run(seed, options.commands, options.print);
+        let hash = outcome.hash.map(|hash| hash.to_string()).unwrap_or_default();
+        if options.hashes {
+            return say(&hash);
+        }
         if options.twice_every > 0 && seed.is_multiple_of(options.twice_every) {
-            let again = run(seed, options.commands, false);
-            if again.hash != outcome.hash {
-                let (one, two) = (outcome.hash, again.hash);
-                outcome.violations.push(format!("trace: the same seed gave {one:?} and then {two:?}"));
+            match elsewhere(seed, options.commands) {
+                Ok(again) if again == hash => {
+                    self.twice.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(again) => outcome.violations.push(format!("trace: the same seed gave {hash} and {again}")),
+                Err(error) => outcome.violations.push(format!("trace: no other process: {error}")),
             }
         }
         self.seeds.fetch_add(1, Ordering::Relaxed);
@@ -122,8 +147,9 @@ impl Sum {
         let (seeds, commands) = (self.seeds.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
         let ends: Vec<u64> = self.ends.iter().map(|end| end.load(Ordering::Relaxed)).collect();
         say(&format!(
-            "{seeds} seeds ({:.1} a second), {commands} commands (answered, refused, neither: {ends:?}), {} starts of nodes, {} s of virtual time, {} failed",
+            "{seeds} seeds ({:.1} a second), {} of them with the same trace in another process, {commands} commands (answered, refused, neither: {ends:?}), {} starts of nodes, {} s of virtual time, {} failed",
             seeds as f64 / took.as_secs_f64(),
+            self.twice.load(Ordering::Relaxed),
             self.starts.load(Ordering::Relaxed),
             self.virtual_s.load(Ordering::Relaxed),
             failed.len(),
@@ -134,6 +160,15 @@ impl Sum {
         let seeds: Vec<String> = failed.iter().map(|outcome| outcome.seed.to_string()).collect();
         fail(&format!("failed seeds: {}", seeds.join(" ")))
     }
+}
+
+/// The trace's hash of a seed as another process finds it: with other addresses, another hasher of maps, and
+/// nothing that a seed before it left behind.
+fn elsewhere(seed: u64, commands: u64) -> std::io::Result<String> {
+    let (from, commands) = (seed.to_string(), commands.to_string());
+    let arguments = ["--hashes", "--threads", "1", "--seeds", "1", "--from", &from, "--commands", &commands];
+    let said = Command::new(std::env::current_exe()?).args(arguments).output()?;
+    Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }
 
 /// A seed that nobody has seen yet.

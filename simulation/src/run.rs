@@ -188,6 +188,7 @@ impl Run {
             self.stage.sim.jump_clock(by, back);
             // A key does not answer for ever: a request of before would be a new one.
             self.kept.clear();
+            self.model.lock().people.sessions.iter_mut().for_each(|session| session.issued = None);
         }
         if random.happens(settings.pause) {
             let pause = Duration::from_millis(random.within(1, 90_000));

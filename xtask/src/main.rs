@@ -39,7 +39,7 @@ fn test() -> Result<(), String> {
     features()?;
     // The same seeds every time: who changes something else must not meet an old fault. Fresh ones are
     // `cargo xtask simulate`'s.
-    simulate(&["--seeds", "300", "--from", "1"].map(str::to_owned))?;
+    simulate(&["--seeds", "300", "--from", "1", "--planted"].map(str::to_owned))?;
     // The runner's own summary lines come last.
     cargo(&["test", "--workspace", "--exclude", "benches", "--all-features", "--no-fail-fast"])
 }
@@ -47,7 +47,8 @@ fn test() -> Result<(), String> {
 /// A thousand fresh seeds, or what the options say; and all that ever failed, unless it is one seed's turn.
 fn simulate(options: &[String]) -> Result<(), String> {
     let known = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulation/seeds.txt");
-    let mut arguments = vec!["run", "--profile", "simulation", "--package", "simulation", "--"];
+    let mut arguments = vec!["run", "--profile", "simulation", "--package", "simulation"];
+    arguments.extend(["--features", "planted-faults", "--"]);
     arguments.extend(options.iter().map(String::as_str));
     if options.is_empty() {
         arguments.extend(["--seeds", "1000"]);

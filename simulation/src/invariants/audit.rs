@@ -29,7 +29,7 @@ pub(super) async fn tree(
         };
         take_in(world, &mut model.lock(), &entry)?;
     }
-    let last = model.lock().audit.frontier.size().saturating_sub(1);
+    let Some(last) = model.lock().audit.frontier.size().checked_sub(1) else { return Ok(()) };
     let head = audit.proof(&ctx, last).await?;
     {
         let mut model = model.lock();

@@ -75,6 +75,7 @@ impl Events {
     }
 
     fn take_in(&mut self, world: &World) {
+        let mut doubled = Vec::new();
         let truth = world.stage.truth.lock();
         for (at, published) in truth.published.iter().enumerate().skip(self.looked_at) {
             let partition = partition_of(&published.event.key, world.stage.settings.partitions);
@@ -82,22 +83,23 @@ impl Events {
             lane.expected.push_back((published.position, at));
             let (event, name) = (&published.event, published.event.event_type.as_str());
             if let Some(cause) = event.causation_id {
-                *self.caused.entry((cause, name.to_owned())).or_default() += 1;
+                let count = self.caused.entry((cause, name.to_owned())).or_default();
+                *count += 1;
+                if *count > 1 && name != MANY {
+                    doubled.push(format!("inbox: {cause} caused {name} {count} times"));
+                }
             }
             if name == "auth.account_registered" {
                 self.registered.push((at, event.id, event.subject.parse().ok()));
             }
         }
         self.looked_at = truth.published.len();
+        drop(truth);
+        doubled.into_iter().for_each(|what| world.stage.violated(what));
     }
 
-    /// Every effect once: none twice, and none forgotten.
+    /// No effect is forgotten.
     fn effects(&mut self, world: &World, model: &Arc<Mutex<Model>>, settled: usize) {
-        if let Some(((cause, name), count)) =
-            self.caused.iter().find(|((_, name), count)| **count > 1 && name != MANY)
-        {
-            world.stage.violated(format!("inbox: {cause} caused {name} {count} times"));
-        }
         let model = model.lock();
         for (_, event, user) in self.registered.extract_if(.., |(at, ..)| *at < settled) {
             // Whoever was deactivated or erased meanwhile is not welcomed.

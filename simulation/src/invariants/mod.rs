@@ -39,14 +39,23 @@ impl Checker {
         self.requests.ended(&world.stage, request);
     }
 
-    /// After each step: balances and floors, and whether somebody is let in who may not be.
+    /// After each step, whatever is still under way: balances and floors, whether somebody is let in who
+    /// may not be, the order of the events in the log and their effects, the audit tree, some values.
     pub fn after_step(&mut self, world: &World, model: &Arc<Mutex<Model>>, random: &mut Random) {
         world.stage.set_quiet(true);
-        let Some(at) = random.index(world.nodes.len()) else { return };
-        let Some(node) = world.nodes.get(at).filter(|node| !node.is_poisoned()) else { return };
+        let at = random.index(world.nodes.len());
+        let node = at.and_then(|at| world.nodes.get(at)).filter(|node| !node.is_poisoned());
         let looked = async {
-            ledger::sums(world, node, model).await?;
-            people::sessions(world, node, model, random).await
+            if let Some(node) = node {
+                ledger::sums(world, node, model).await?;
+                people::sessions(world, node, model, random).await?;
+            }
+            self.events.look(world, model, 0).await?;
+            if world.primary().is_some_and(|primary| !primary.is_poisoned()) {
+                audit::tree(world, model, 0, true, false).await?;
+                values::glance(world, model, random).await?;
+            }
+            Ok(())
         };
         finish(world, "after a step", looked);
         world.stage.set_quiet(false);
@@ -64,7 +73,8 @@ impl Checker {
             audit::tree(world, model, settled, self.crashed, thorough).await?;
             values::look(world, model).await?;
             notes::look(world, model).await?;
-            people::look(world, model).await
+            people::look(world, model).await?;
+            people::all_nodes(world, model).await
         });
         self.requests.look(&world.stage);
         world.stage.set_quiet(false);

@@ -1,6 +1,8 @@
 //! No decision for somebody whose right was taken away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use platform_core::kernel::{Context, Error, ErrorKind, Permissions, Principal};
@@ -14,73 +16,92 @@ use crate::world::{Node, World};
 
 /// Tokens that are tried after each step.
 const TRIED: usize = 4;
+/// Tokens that are tried in peace, at every node.
+const TRIED_IN_PEACE: usize = 12;
 
-/// Tries tokens at a node.
+/// An access token is valid for 15 minutes, from before its client has it.
+const SURELY_VALID: Duration = Duration::from_secs(14 * 60);
+
+/// Tries tokens at a node: the last ones, and one of any age.
 pub(super) async fn sessions(
     world: &World,
     node: &Node,
     model: &Arc<Mutex<Model>>,
     random: &mut Random,
 ) -> Result<(), Error> {
-    for turn in 0..TRIED {
-        let (at, token) = {
-            let model = model.lock();
-            let sessions = &model.people.sessions;
-            // The last ones, and one of any age.
-            let at = if turn + 1 == TRIED {
-                random.index(sessions.len())
-            } else {
-                sessions.len().checked_sub(turn + 1)
-            };
-            let Some((at, session)) = at.and_then(|at| sessions.get(at).map(|session| (at, session))) else {
-                return Ok(());
-            };
-            (at, session.token.clone())
-        };
-        let decision = node.platform.auth().authenticate(&token).await;
-        let model = model.lock();
-        let Some(session) = model.people.sessions.get(at) else { continue };
-        let Some(person) = model.people.list.get(session.person) else { continue };
-        match decision {
-            Ok(principal) => {
-                if let Some(why) = why_barred(world, node, session, person) {
-                    world
-                        .stage
-                        .violated(format!("revoked: node {} lets {} in, {why}", node.number, person.email));
-                }
-                check_rights(world, node, &model, person, &principal);
-            }
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                world.stage.violated(format!("auth: nobody decides, though nothing fails: {error:?}"));
-            }
-            Err(error) if error.code() == "auth.session_ended" => {
-                // A node that has not heard yet of a deactivation lets somebody sign in once more.
-                let may_be_here = person.status.certain() == Some(&Status::Active)
-                    && person.erased.certain() == Some(&false);
-                if session.ended == Ended::No && person.barring == 0 && may_be_here {
-                    world
-                        .stage
-                        .violated(format!("auth: a session of {} has ended, nobody ended it", person.email));
-                }
-            }
-            Err(_) => {}
+    let count = model.lock().people.sessions.len();
+    let mut tried: Vec<usize> = (count.saturating_sub(TRIED - 1)..count).rev().collect();
+    tried.extend(random.index(count));
+    for at in tried {
+        try_token(world, node, model, at, false).await;
+    }
+    Ok(())
+}
+
+/// In peace: every node has heard everything, and knows everybody who may come in, and what they may do.
+pub(super) async fn all_nodes(world: &World, model: &Arc<Mutex<Model>>) -> Result<(), Error> {
+    let count = model.lock().people.sessions.len();
+    for node in &world.nodes {
+        for at in count.saturating_sub(TRIED_IN_PEACE)..count {
+            try_token(world, node, model, at, true).await;
         }
     }
     Ok(())
 }
 
+async fn try_token(world: &World, node: &Node, model: &Arc<Mutex<Model>>, at: usize, peace: bool) {
+    let token = model.lock().people.sessions.get(at).map(|session| session.token.clone());
+    let Some(token) = token else { return };
+    let decision = node.platform.auth().authenticate(&token).await;
+    let (model, stage) = (model.lock(), &world.stage);
+    let Some(session) = model.people.sessions.get(at) else { return };
+    let Some(person) = model.people.list.get(session.person) else { return };
+    let (number, email) = (node.number, &person.email);
+    match decision {
+        Ok(principal) => {
+            if let Some(why) = why_barred(world, node, session, person) {
+                stage.violated(format!("revoked: node {number} lets {email} in, {why}"));
+            }
+            check_rights(world, node, &model, person, &principal, peace);
+        }
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            stage.violated(format!("auth: nobody decides, though nothing fails: {error:?}"));
+        }
+        Err(error) if error.code() == "auth.session_ended" => {
+            // A node that has not heard yet of a deactivation lets somebody sign in once more.
+            let may_be_here =
+                person.status.certain() == Some(&Status::Active) && person.erased.certain() == Some(&false);
+            if session.ended == Ended::No && person.barring == 0 && may_be_here {
+                stage.violated(format!("auth: a session of {email} has ended, nobody ended it"));
+            }
+        }
+        Err(error) if error.code() == "auth.invalid_token" => {
+            let is_fresh = session.issued.is_some_and(|issued| stage.now().since(issued) < SURELY_VALID);
+            if peace && is_fresh {
+                stage.violated(format!("auth: node {number} does not know a token of {email}"));
+            }
+        }
+        Err(_) => {}
+    }
+}
+
 /// Whether what was answered at this moment by that node is in force at this one.
-fn is_in_force(world: &World, node: &Node, (at, by): (std::time::Duration, u32)) -> bool {
+fn is_in_force(world: &World, node: &Node, at: Duration, by: u32) -> bool {
     node.number == by || world.stage.elapsed() >= at + IN_FORCE_EVERYWHERE
+}
+
+/// Whether these changes are in force at this node.
+fn are_in_force(world: &World, node: &Node, changed: &BTreeMap<u32, Duration>) -> bool {
+    changed.iter().all(|(by, at)| is_in_force(world, node, *at, *by))
 }
 
 fn why_barred(world: &World, node: &Node, session: &Session, person: &Person) -> Option<&'static str> {
     if let Ended::Yes(at, by) = session.ended
-        && is_in_force(world, node, (at, by))
+        && is_in_force(world, node, at, by)
     {
         return Some("whose session was ended");
     }
-    if !is_in_force(world, node, person.changed) {
+    if !are_in_force(world, node, &person.changed) {
         return None;
     }
     match (person.status.certain(), person.erased.certain()) {
@@ -90,8 +111,17 @@ fn why_barred(world: &World, node: &Node, session: &Session, person: &Person) ->
     }
 }
 
-fn check_rights(world: &World, node: &Node, model: &Model, person: &Person, principal: &Principal) {
-    if !is_in_force(world, node, person.changed) {
+/// Nobody holds what was taken away; in peace everybody holds what was given, too.
+fn check_rights(
+    world: &World,
+    node: &Node,
+    model: &Model,
+    person: &Person,
+    principal: &Principal,
+    peace: bool,
+) {
+    if !are_in_force(world, node, &person.changed) || !are_in_force(world, node, &model.people.roles_changed)
+    {
         return;
     }
     let Permissions::Only(held) = &principal.permissions else {
@@ -102,6 +132,13 @@ fn check_rights(world: &World, node: &Node, model: &Model, person: &Person, prin
         let never = role.certain() == Some(&false) || defined.certain() == Some(&false);
         if never && held.contains(permission) {
             world.stage.violated(format!("revoked: {} still holds {permission}", person.email));
+        }
+        let surely = role.certain() == Some(&true) && defined.certain() == Some(&true);
+        if peace && surely && !held.contains(permission) {
+            let (node, email) = (node.number, &person.email);
+            world
+                .stage
+                .violated(format!("rights: node {node} does not know that {email} holds {permission}"));
         }
     }
 }

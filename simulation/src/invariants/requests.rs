@@ -78,9 +78,16 @@ impl Requests {
             }
             End::Unknown => {}
         }
-        if let Some(key) = key {
-            self.keys.entry(key).or_default().push(id.clone());
-        }
+        let ids = match key {
+            None => vec![id.clone()],
+            Some(key) => {
+                let ids = self.keys.entry(key).or_default();
+                ids.push(id.clone());
+                ids.clone()
+            }
+        };
+        let doubled = more_than_once(&stage.truth.lock(), &ids);
+        doubled.into_iter().for_each(|what| stage.violated(what));
         self.ids.push(id);
     }
 

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use platform_core::kernel::{Context, Error, ErrorKind};
 use platform_core::notifications::Category;
 
+use crate::random::Random;
 use crate::register::Register;
 use crate::workload::Model;
 use crate::workload::flags::{FLAGS, FlagValue, flag_key, shown};
@@ -14,29 +15,63 @@ use crate::workload::gateway::{ROUTES, route_name};
 use crate::workload::people::{ROLES, role_name};
 use crate::world::World;
 
-/// Looks at all of them, as the primary node stores them.
+/// Looks at all of them in peace, as the primary node stores them: from now on they are certain.
 pub(super) async fn look(world: &World, model: &Arc<Mutex<Model>>) -> Result<(), Error> {
-    let Some(primary) = world.primary() else { return Ok(()) };
-    let (platform, ctx) = (&primary.platform, Context::system());
-    for flag in 0..FLAGS {
-        let found = optional(platform.flags().get(&ctx, &flag_key(flag)?).await)?;
-        let value = found.as_ref().map_or(FlagValue::Absent, shown);
-        compare(world, "flag", flag, model.lock().flags.values.get_mut(flag), value);
+    for number in 0..FLAGS {
+        flag(world, model, number, true).await?;
     }
-    for route in 0..ROUTES {
-        let found = optional(platform.gateway().get(&ctx, &route_name(route)?).await)?;
-        let value = found.and_then(|found| found.route.timeout_ms);
-        compare(world, "route", route, model.lock().routes.timeouts.get_mut(route), value);
+    for number in 0..ROUTES {
+        route(world, model, number, true).await?;
     }
-    for role in 0..ROLES {
-        let found = platform.users().role(&ctx, &role_name(role)?).await?;
-        let value = !found.value.permissions.is_empty();
-        compare(world, "role", role, model.lock().people.roles.get_mut(role), value);
+    for number in 0..ROLES {
+        role(world, model, number, true).await?;
     }
-    let news = optional(platform.notifications().template(&ctx, &"news".parse()?).await)?;
-    let text = news.map(|news| news.spec.parts.text).unwrap_or_default();
-    compare(world, "template", 0, Some(&mut model.lock().notes.news), text);
+    news(world, model, true).await?;
     preferences(world, model).await
+}
+
+/// After a step, one of each kind: what was acknowledged is visible at once.
+pub(super) async fn glance(
+    world: &World,
+    model: &Arc<Mutex<Model>>,
+    random: &mut Random,
+) -> Result<(), Error> {
+    flag(world, model, random.below(FLAGS as u64) as usize, false).await?;
+    route(world, model, random.below(ROUTES as u64) as usize, false).await?;
+    role(world, model, random.below(ROLES as u64) as usize, false).await?;
+    news(world, model, false).await
+}
+
+async fn flag(world: &World, model: &Arc<Mutex<Model>>, number: usize, peace: bool) -> Result<(), Error> {
+    let Some(primary) = world.primary() else { return Ok(()) };
+    let found = optional(primary.platform.flags().get(&Context::system(), &flag_key(number)?).await)?;
+    let value = found.as_ref().map_or(FlagValue::Absent, shown);
+    compare(world, "flag", number, model.lock().flags.values.get_mut(number), value, peace);
+    Ok(())
+}
+
+async fn route(world: &World, model: &Arc<Mutex<Model>>, number: usize, peace: bool) -> Result<(), Error> {
+    let Some(primary) = world.primary() else { return Ok(()) };
+    let found = optional(primary.platform.gateway().get(&Context::system(), &route_name(number)?).await)?;
+    let value = found.and_then(|found| found.route.timeout_ms);
+    compare(world, "route", number, model.lock().routes.timeouts.get_mut(number), value, peace);
+    Ok(())
+}
+
+async fn role(world: &World, model: &Arc<Mutex<Model>>, number: usize, peace: bool) -> Result<(), Error> {
+    let Some(primary) = world.primary() else { return Ok(()) };
+    let found = primary.platform.users().role(&Context::system(), &role_name(number)?).await?;
+    let value = !found.value.permissions.is_empty();
+    compare(world, "role", number, model.lock().people.roles.get_mut(number), value, peace);
+    Ok(())
+}
+
+async fn news(world: &World, model: &Arc<Mutex<Model>>, peace: bool) -> Result<(), Error> {
+    let Some(primary) = world.primary() else { return Ok(()) };
+    let found = primary.platform.notifications().template(&Context::system(), &"news".parse()?).await;
+    let text = optional(found)?.map(|news| news.spec.parts.text).unwrap_or_default();
+    compare(world, "template", 0, Some(&mut model.lock().notes.news), text, peace);
+    Ok(())
 }
 
 async fn preferences(world: &World, model: &Arc<Mutex<Model>>) -> Result<(), Error> {
@@ -52,7 +87,7 @@ async fn preferences(world: &World, model: &Arc<Mutex<Model>>) -> Result<(), Err
     for (person, id) in people {
         let found = notifications.preferences(&ctx, id).await?;
         let wants = found.value.categories.get(&Category::default()).copied().unwrap_or(true);
-        compare(world, "preference", person, model.lock().notes.wants.get_mut(&person), wants);
+        compare(world, "preference", person, model.lock().notes.wants.get_mut(&person), wants, true);
     }
     Ok(())
 }
@@ -71,10 +106,13 @@ fn compare<T: PartialEq + Clone + Debug>(
     number: usize,
     register: Option<&mut Register<T>>,
     found: T,
+    peace: bool,
 ) {
     let Some(register) = register else { return };
     if !register.allows(&found) {
         world.stage.violated(format!("value: {what} {number} is {found:?}, answered was {register:?}"));
     }
-    register.resolve(found);
+    if peace {
+        register.resolve(found);
+    }
 }

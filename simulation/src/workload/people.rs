@@ -1,6 +1,6 @@
 //! Users and auth: people, their passwords, sessions and roles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ pub struct Person {
     pub barring: u32,
     /// Changes so far that end sessions.
     pub barred: u32,
-    /// When and where the last change was answered that takes something away.
-    pub changed: (Duration, u32),
+    /// When each node answered its last change that takes something away.
+    pub changed: BTreeMap<u32, Duration>,
     /// Something sealed under the person's key.
     pub sealed: Option<Sealed>,
 }
@@ -90,6 +90,8 @@ pub struct Session {
     pub id: Option<SessionId>,
     /// The access token.
     pub token: String,
+    /// When it was issued, unless the clock has jumped since: then its key may be forgotten.
+    pub issued: Option<Timestamp>,
     /// The refresh token that is to be used next.
     pub refresh: Option<String>,
     /// A refresh token that was used, and when.
@@ -107,6 +109,8 @@ pub struct People {
     pub sessions: Vec<Session>,
     /// Whether each role permits its permission.
     pub roles: [Register<bool>; ROLES],
+    /// When each node answered its last change of a role.
+    pub roles_changed: BTreeMap<u32, Duration>,
     passwords: u32,
 }
 
@@ -116,6 +120,7 @@ impl Default for People {
             list: Vec::new(),
             sessions: Vec::new(),
             roles: [(); ROLES].map(|()| Register::new(true)),
+            roles_changed: BTreeMap::new(),
             passwords: 0,
         }
     }
@@ -137,7 +142,7 @@ impl People {
             roles: [(); ROLES].map(|()| Register::new(false)),
             barring: 0,
             barred: 0,
-            changed: (Duration::ZERO, 0),
+            changed: BTreeMap::new(),
             sealed: None,
         });
         number
@@ -401,6 +406,7 @@ async fn login(scene: &Scene, call: &Call, person: usize, wrong: bool) -> Result
         person,
         id: principal.and_then(|principal| principal.session),
         token: pair.access_token,
+        issued: Some(scene.stage.now()),
         refresh: Some(pair.refresh_token),
         spent: None,
         ended,
@@ -454,7 +460,7 @@ async fn refresh(scene: &Scene, call: &Call, session: usize, refresh: &str) -> R
     let now = scene.stage.now();
     let mut model = scene.model.lock();
     if let Some(session) = model.people.sessions.get_mut(session) {
-        session.token = pair.access_token;
+        (session.token, session.issued) = (pair.access_token, Some(now));
         session.refresh = Some(pair.refresh_token);
         session.spent = Some((refresh.to_owned(), now));
     }
@@ -547,7 +553,7 @@ async fn set_status(scene: &Scene, call: &Call, person: usize, status: Status) -
     let result = scene.platform.users().update(&call.ctx, id, None, &patch).await;
     with(scene, person, |person| {
         close(&mut person.status, ticket, &result, call);
-        person.changed = (scene.stage.elapsed(), scene.node);
+        person.changed.insert(scene.node, scene.stage.elapsed());
     });
     let is_known = result.as_ref().is_ok() || result.as_ref().is_err_and(|error| !is_unknown(error.kind()));
     if bars && is_known && !call.again {
@@ -571,7 +577,7 @@ async fn erase(scene: &Scene, call: &Call, person: usize) -> Result<String> {
         // A refusal says that there is nobody: a former erasure, perhaps one without an answer.
         if result.is_ok() {
             person.erased.acknowledge(ticket);
-            person.changed = (scene.stage.elapsed(), scene.node);
+            person.changed.insert(scene.node, scene.stage.elapsed());
         }
     });
     result.map(|()| String::new())
@@ -590,7 +596,7 @@ async fn set_role(scene: &Scene, call: &Call, person: usize, role: usize, held: 
         if let Some(role) = person.roles.get_mut(role) {
             close(role, ticket, &result, call);
         }
-        person.changed = (scene.stage.elapsed(), scene.node);
+        person.changed.insert(scene.node, scene.stage.elapsed());
     });
     result.map(|profile| profile.value.roles.contains(&name).to_string())
 }
@@ -607,9 +613,7 @@ async fn define_role(scene: &Scene, call: &Call, role: usize, defined: bool) -> 
     if let Some(role) = model.people.roles.get_mut(role) {
         close(role, ticket, &result, call);
     }
-    for person in &mut model.people.list {
-        person.changed = (scene.stage.elapsed(), scene.node);
-    }
+    model.people.roles_changed.insert(scene.node, scene.stage.elapsed());
     result.map(|role| role.value.permissions.len().to_string())
 }
 
