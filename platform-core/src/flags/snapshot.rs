@@ -1,12 +1,12 @@
 //! A flag set, compiled: what evaluations read, without a lock and as a rule without an allocation.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use serde_json::Value as Json;
 
-use super::bucketing::{Bucketing, Murmur3};
+use super::bucketing::Bucketing;
 use super::context::Subject;
 use super::counts::{Counters, FlagCounts};
 use super::definition::{Definition, FlagState};
@@ -107,23 +107,8 @@ pub(super) struct SetSource {
 pub struct Snapshot {
     set: SetSource,
     flags: Vec<Arc<CompiledFlag>>,
-    index: HashMap<Box<str>, usize, BuildHasherDefault<KeyHasher>>,
-}
-
-/// Keys are an administrator's, so a fast hash without a seed will do.
-#[derive(Debug, Default)]
-struct KeyHasher(Murmur3);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its buckets from the low bits and its tags from the high ones.
-        let hash = u64::from(self.0.finish());
-        hash << 32 | hash
-    }
+    /// Keys are an administrator's, so a fast hash without a seed will do.
+    index: HashMap<Box<str>, Arc<CompiledFlag>, FixedState>,
 }
 
 /// Checks a definition against the evaluators of a set.
@@ -151,7 +136,7 @@ impl Snapshot {
             })
             .collect();
         compiled.sort_by(|a, b| a.key.cmp(&b.key));
-        let index = compiled.iter().enumerate().map(|(index, flag)| (flag.key.clone(), index)).collect();
+        let index = compiled.iter().map(|flag| (flag.key.clone(), Arc::clone(flag))).collect();
         Snapshot { flags: compiled, index, set }
     }
 
@@ -176,7 +161,7 @@ impl Snapshot {
     }
 
     fn find(&self, key: &str) -> Option<&Arc<CompiledFlag>> {
-        self.flags.get(*self.index.get(key)?)
+        self.index.get(key)
     }
 
     /// Evaluates a flag; `now_s` is the time in seconds since 1970. The evaluation is counted.
