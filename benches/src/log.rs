@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use embedded_store::{FjallLog, SystemRuntime};
+use embedded_store::{FjallLog, SystemRuntime, open_backends};
+use platform_core::Platform;
+use platform_core::kernel::Context;
 use platform_core::ports::log::{EventLog, NewRecord, Topic};
+use platform_core::users::NewProfile;
 
 use crate::disk;
 use crate::row::{Measured, Row, in_turns, median};
@@ -23,6 +26,11 @@ pub(crate) const ROWS: &[Row] = &[
         name: "log-appender-alone",
         what: "durable appends of 256 bytes one by one, per second; peer: fdatasyncs of a growing file",
         run: alone,
+    },
+    Row {
+        name: "event-effect",
+        what: "from a command's answer to the committed effects of all handlers of its event, idle platform on SQLite (median of 200); peer: 1 ms and two fdatasyncs",
+        run: effect,
     },
 ];
 
@@ -70,6 +78,34 @@ fn appenders() -> Measured {
 fn alone() -> Measured {
     let (ours, theirs) = in_turns(ROUNDS, || appends(1, 3_000), || 1e6 / disk::fdatasync_us(1_000));
     Measured::against(ours, "appends/s", "fdatasync", theirs)
+}
+
+fn effect() -> Measured {
+    let folder = tempfile::tempdir_in(".").expect("a folder on the disk of the project");
+    let (ours, floor) = runtime().block_on(async {
+        let backends = open_backends(&folder.path().join("data"), Vec::new()).await.expect("a folder");
+        let platform = Platform::builder(backends).build().await.expect("a platform");
+        platform.start().await.expect("started");
+        let (mut taken, mut floor) = (Vec::new(), Vec::new());
+        for number in 0..200 {
+            platform.settled().await.expect("settled");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let ctx = Context::service("bench");
+            let email = format!("person{number}@example.com").parse().expect("an address");
+            platform
+                .users()
+                .create(&ctx, &NewProfile { id: None, email, name: None })
+                .await
+                .expect("created");
+            let begin = Instant::now();
+            platform.wait_for(&ctx.positions(), Duration::from_secs(5)).await.expect("handled");
+            taken.push(begin.elapsed().as_secs_f64() * 1e3);
+            floor.push(1.0 + 2.0 * disk::fdatasync_us(5) / 1e3);
+        }
+        platform.stop().await;
+        (median(taken), median(floor))
+    });
+    Measured::against(ours, "ms", "goal", floor)
 }
 
 /// Redis, with its files on the same disk; killed when dropped.

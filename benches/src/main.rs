@@ -6,12 +6,14 @@
 
 #![allow(clippy::print_stdout)]
 
+mod audit;
 mod disk;
 mod flags;
 mod gateway;
 mod identity;
 mod ledger;
 mod log;
+mod routes;
 mod row;
 mod server;
 mod store;
@@ -22,12 +24,14 @@ use row::Row;
 
 /// Every row, by subject.
 const ROWS: &[&[Row]] = &[
+    audit::ROWS,
     disk::ROWS,
     flags::ROWS,
     gateway::ROWS,
     identity::ROWS,
     ledger::ROWS,
     log::ROWS,
+    routes::ROWS,
     server::ROWS,
     store::ROWS,
 ];
