@@ -19,7 +19,7 @@ use super::record::{Stored, decode, offset_of, row_key};
 /// Blocks that are kept: a log is read at its end, which stands in the memtable.
 const CACHE_BYTES: u64 = 1 << 20;
 /// A memtable beyond this is written out.
-const MEMTABLE_BYTES: u64 = 2 << 20;
+const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The least that fjall allows.
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Open files of tables.

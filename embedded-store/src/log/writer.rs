@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
@@ -18,6 +19,12 @@ use crate::timed::timed;
 
 /// Bytes of one group: a few milliseconds of work, so that the first of it does not wait long.
 const GROUP_BYTES: usize = 8 << 20;
+/// Appends from which on the next group is waited for.
+const FEW: usize = 4;
+/// The part of the last sync that the next group is waited for.
+const PART_OF_SYNC: u32 = 2;
+/// The longest that a group is waited for.
+const LONGEST_GATHERING: Duration = Duration::from_micros(300);
 /// Records that retention removes with one commit.
 const RETAIN_AT_ONCE: usize = 512;
 
@@ -40,6 +47,14 @@ pub(super) struct Writer {
     runtime: Arc<dyn Runtime>,
     /// After a failed sync nobody knows what is on the disk.
     poisoned: bool,
+    last: Last,
+}
+
+/// The last group that was synced: whoever was answered with it usually comes again at once.
+#[derive(Default)]
+struct Last {
+    appends: usize,
+    took: Duration,
 }
 
 /// What is being gathered.
@@ -55,11 +70,12 @@ struct Group {
 
 impl Writer {
     pub(super) fn new(state: Arc<State>, runtime: Arc<dyn Runtime>) -> Writer {
-        Writer { state, runtime, poisoned: false }
+        Writer { state, runtime, poisoned: false, last: Last::default() }
     }
 
     pub(super) fn run(mut self, commands: &flume::Receiver<Command>) {
         while let Ok(first) = commands.recv() {
+            self.gather(commands);
             let mut group = self.group();
             let mut next = Some(first);
             while let Some(command) = next.take() {
@@ -94,6 +110,20 @@ impl Writer {
         }
     }
 
+    /// Waits until as many are there as the last group had, at most a part of the time that it took: one
+    /// sync for all of them instead of two for a half each. Who appends alone is not kept waiting.
+    fn gather(&self, commands: &flume::Receiver<Command>) {
+        let expected = self.last.appends.saturating_sub(1);
+        if expected < FEW {
+            return;
+        }
+        let begin = self.runtime.monotonic();
+        let longest = (self.last.took / PART_OF_SYNC).min(LONGEST_GATHERING);
+        while commands.len() < expected && self.runtime.monotonic().saturating_sub(begin) < longest {
+            std::thread::yield_now();
+        }
+    }
+
     fn group(&self) -> Group {
         Group {
             batch: self.state.database.batch(),
@@ -108,6 +138,7 @@ impl Writer {
     /// Commits a group, shows what it appended, and answers.
     fn commit(&mut self, group: Group) {
         let mode = if group.appends { PersistMode::SyncData } else { PersistMode::Buffer };
+        let begin = self.runtime.monotonic();
         let written = if group.appends {
             let state = Arc::clone(&self.state);
             timed(&state.sync_times, || self.write(group.batch, mode))
@@ -121,6 +152,10 @@ impl Writer {
                     partition.end.send_replace(end);
                 }
             }
+        }
+        if group.appends {
+            let took = self.runtime.monotonic().saturating_sub(begin);
+            self.last = Last { appends: group.answers.len(), took };
         }
         for answer in group.answers {
             let _ = answer.send(written.clone());
