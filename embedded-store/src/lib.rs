@@ -10,6 +10,7 @@
 //! - [`verify_audit`], [`export_audit`]: the audit log of a folder, also while it is in use.
 //! - [`load_key`]: the key-encryption key, which lies outside the data folder.
 
+mod acknowledged;
 mod audit;
 mod backup;
 mod fjall;

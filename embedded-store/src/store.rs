@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use platform_core::kernel::{BoxFuture, Error, EventPosition, Position, Result, limits};
+use platform_core::kernel::{BoxFuture, Error, ErrorKind, EventPosition, Position, Result, limits};
 use platform_core::ports::store::{
     Batch, Commit, CommitError, Doc, DocKey, IndexRange, OutboxEvents, ScanPage, Store, StoreTimings,
 };
@@ -83,14 +83,14 @@ impl<R: Reader> Store for EmbeddedStore<R> {
                     .with("is", keys.len())
                     .with("limit", limits::GET_KEYS));
             }
-            self.reader.get(keys)
+            self.reader.get(keys).map_err(|error| self.named(error))
         })
     }
 
     fn scan<'a>(&'a self, range: &'a IndexRange) -> BoxFuture<'a, Result<ScanPage>> {
         Box::pin(async {
             range.check_limits()?;
-            self.reader.scan(range)
+            self.reader.scan(range).map_err(|error| self.named(error))
         })
     }
 
@@ -104,7 +104,9 @@ impl<R: Reader> Store for EmbeddedStore<R> {
     }
 
     fn outbox(&self, after: EventPosition, limit: usize) -> BoxFuture<'_, Result<OutboxEvents>> {
-        Box::pin(async move { self.reader.outbox(after.max(self.trim.get()), limit) })
+        Box::pin(async move {
+            self.reader.outbox(after.max(self.trim.get()), limit).map_err(|error| self.named(error))
+        })
     }
 
     fn trim_outbox(&self, upto: EventPosition) -> BoxFuture<'_, Result<()>> {
@@ -132,6 +134,12 @@ impl<R: Reader> Store for EmbeddedStore<R> {
 }
 
 impl<R> EmbeddedStore<R> {
+    /// Damage says in which store it is.
+    fn named(&self, error: Error) -> Error {
+        let is_named = error.context().any(|(name, _)| name == "store");
+        if is_named || error.kind() != ErrorKind::DataLoss { error } else { error.with("store", self.name) }
+    }
+
     fn read_only(&self) -> Error {
         Error::precondition("store.read_only", "the store is open only to be read").with("store", self.name)
     }

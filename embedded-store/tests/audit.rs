@@ -73,7 +73,12 @@ fn a_flipped_byte_of_an_entry_is_named_while_the_folder_is_in_use_and_after() {
         assert!(report.holds(), "{report:?}");
         assert_eq!((report.entries, report.signed), (601, 601));
         // Event 305 is entry 306, in the segment that begins with 301.
-        let sql = rusqlite::Connection::open(data.join("audit.db")).unwrap();
+        let sql = rusqlite::Connection::open_with_flags_and_vfs(
+            data.join("audit.db"),
+            rusqlite::OpenFlags::default(),
+            c"platform-sums",
+        )
+        .unwrap();
         let id = 301u64.to_be_bytes();
         let good: Vec<u8> =
             sql.query_row("SELECT body FROM entries WHERE id = ?1", [&id[..]], |row| row.get(0)).unwrap();

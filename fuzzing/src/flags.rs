@@ -71,3 +71,18 @@ fn evaluate(snapshot: &Snapshot, context: &EvaluationContext, flag: &Value) {
     assert!(snapshot.evaluate_all(context, Some(&all.etag), NOW_S).body.is_none());
     assert!(flag.to_string().len() <= limits::BODY_BYTES);
 }
+
+/// A whole set in one document.
+pub(crate) fn set(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    match Snapshot::of_document(&value) {
+        Ok(snapshot) => {
+            let context = EvaluationContext::of_key("ada");
+            let all = snapshot.evaluate_all(&context, None, NOW_S);
+            let flags = value["flags"].as_object().expect("flags are an object");
+            assert_eq!(all.body.expect("nothing was known").flags.len(), flags.len());
+            assert!(snapshot.keys().all(|key| flags.contains_key(key)));
+        }
+        Err(error) => refused(&error, INVALID),
+    }
+}

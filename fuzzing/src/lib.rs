@@ -55,6 +55,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("checkpoint", audit::checkpoint),
     ("signed_note", audit::signed_note),
     ("flag_definition", flags::definition),
+    ("flag_set", flags::set),
     ("targeting", flags::targeting),
     ("templates", templates::templates),
     ("routes", gateway::routes),

@@ -43,7 +43,8 @@ pub(crate) fn templates(bytes: &[u8]) {
         }
         Err(error) => {
             refused(&error, &["notifications.render_failed"]);
-            assert!(!error.to_string().contains("canary"), "an error quotes the data");
+            let is_written = [subject, plain, html].iter().any(|part| part.contains("canary"));
+            assert!(is_written || !error.to_string().contains("canary"), "an error quotes the data");
         }
     }
 }

@@ -13,8 +13,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::manifest::{Manifest, Tree};
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
 use crate::EmbeddedStores;
+use crate::acknowledged;
 use crate::fjall::{self, Living, Moment};
 use crate::folder::{Folder, sync_folder};
+use crate::sqlite::sums;
 
 /// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -219,7 +221,7 @@ pub(super) fn stores_of(data: &Path) -> Result<Vec<String>> {
 fn hold(path: &Path) -> Result<Connection> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be held", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    let connection = sums::open(path, flags).map_err(cannot)?;
     connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(cannot)?;
     Ok(connection)
@@ -229,7 +231,7 @@ fn hold(path: &Path) -> Result<Connection> {
 fn begin_reading(path: &Path) -> Result<Connection> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be read", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(cannot)?;
+    let connection = sums::open(path, flags).map_err(cannot)?;
     connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
     connection.execute_batch("BEGIN").map_err(cannot)?;
     connection
@@ -240,7 +242,7 @@ fn begin_reading(path: &Path) -> Result<Connection> {
 
 fn copy_store(store: &Pinned, path: &Path) -> Result<()> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be copied", path, error);
-    let mut target = Connection::open(path).map_err(cannot)?;
+    let mut target = sums::open(path, OpenFlags::default()).map_err(cannot)?;
     {
         let copying = Backup::new(&store.reader, &mut target).map_err(cannot)?;
         while copying.step(PAGES).map_err(cannot)? != StepResult::Done {}
@@ -299,8 +301,11 @@ fn copy_tree(tree: &Tree, from: &Path, to: &Path) -> std::io::Result<()> {
     for folder in &tree.folders {
         fs::create_dir_all(to.join(folder))?;
     }
+    // What is acknowledged after the cut is not in the copy, so the note of it is not, either.
+    let is_note = |path: &&PathBuf| path.file_name().is_some_and(|name| name == acknowledged::NAME);
+    let files = tree.files.iter().filter(|path| !is_note(path));
     let is_journal = |path: &&PathBuf| path.extension().is_some_and(|kind| kind == "jnl");
-    let (journals, others): (Vec<_>, Vec<_>) = tree.files.iter().partition(is_journal);
+    let (journals, others): (Vec<_>, Vec<_>) = files.partition(is_journal);
     for file in journals.into_iter().chain(others) {
         fs::copy(from.join(file), to.join(file))?;
     }

@@ -9,7 +9,7 @@ use platform_core::kernel::{Error, Result};
 
 use super::error::storage;
 use super::{keyspace, open_database};
-use crate::ordered::acknowledged::Acknowledged;
+use crate::acknowledged::Acknowledged;
 use crate::ordered::layout;
 
 /// What a copy of an open store is made of.

@@ -4,7 +4,7 @@
 //! last batch is complete in length but not in content, as a crash of the machine may leave it. Here
 //! the batches are read first, with their checksums and our own positions in them: what is torn at the
 //! very end is cut off, and what is missing before the end is an error. That nothing acknowledged was
-//! cut off is checked afterwards, against [`crate::ordered::acknowledged`].
+//! cut off is checked afterwards, against [`crate::acknowledged`].
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

@@ -2,7 +2,7 @@
 //! much is written; not readable with a shell, and only by one process at a time.
 
 mod copy;
-mod error;
+pub(crate) mod error;
 pub(crate) mod journal;
 mod keyspace;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use platform_core::kernel::Result;
 use platform_core::ports::store::{Batch, Body, Collection, DocKey, IndexRange, Schema, Stores, Write};
 
-use crate::ordered::acknowledged;
+use crate::acknowledged;
 use crate::{EmbeddedStores, Engine, Engines};
 
 fn schema() -> Schema {

@@ -4,9 +4,17 @@ use std::path::Path;
 
 use platform_core::kernel::{Error, Retry};
 
+use crate::fjall::error::is_damage;
+
 /// While reading or writing.
 pub(super) fn unavailable(error: fjall::Error) -> Error {
-    Error::unavailable("log.unavailable", "the log cannot be read or written").because(error)
+    let error_of = if is_damage(&error) {
+        Error::data_loss("log.damaged", "the log does not read: restore it from a backup")
+            .with("in", "a table")
+    } else {
+        Error::unavailable("log.unavailable", "the log cannot be read or written")
+    };
+    error_of.because(error)
 }
 
 /// While opening.
@@ -15,7 +23,9 @@ pub(super) fn opening(path: &Path, error: fjall::Error) -> Error {
         fjall::Error::Locked => {
             Error::unavailable("log.locked", "another process has the log open").retry(Retry::No)
         }
-        fjall::Error::Io(_) => Error::unavailable("log.unavailable", "the folder of the log cannot be used"),
+        error if !is_damage(error) => {
+            Error::unavailable("log.unavailable", "the folder of the log cannot be used")
+        }
         _ => Error::data_loss(
             "log.damaged",
             "the folder of the log does not read: restore it from a backup, or remove it; the handlers then \

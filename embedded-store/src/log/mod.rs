@@ -19,6 +19,7 @@ use platform_core::ports::log::{
 use platform_core::ports::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
+use crate::acknowledged::{self, Acknowledged};
 use error::unavailable;
 use state::{State, offset_key};
 use writer::Command;
@@ -61,8 +62,9 @@ impl FjallLog {
     /// `log.locked` when it is open elsewhere; `log.damaged` when it does not read; `log.unavailable`.
     pub fn open(path: &Path, runtime: Arc<dyn Runtime>) -> Result<FjallLog> {
         let state = Arc::new(State::open(path)?);
+        let acknowledged = check_acknowledged(path, state.appended())?;
         let (queue, commands) = flume::bounded(QUEUE);
-        let writer = writer::Writer::new(Arc::clone(&state), runtime);
+        let writer = writer::Writer::new(Arc::clone(&state), runtime, acknowledged);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
             .stack_size(512 * 1024)
@@ -71,6 +73,25 @@ impl FjallLog {
         let (queue, thread) = (Some(queue), Some(thread));
         Ok(FjallLog(Arc::new(Inner { state, queue, thread, groups: Groups::default() })))
     }
+}
+
+/// What was acknowledged must be there: fjall drops the end of a journal that does not read.
+fn check_acknowledged(path: &Path, appended: u64) -> Result<Acknowledged> {
+    let (note, acknowledged) = Acknowledged::open(path).map_err(|error| {
+        Error::unavailable("log.unavailable", "the note of what was acknowledged cannot be opened")
+            .with("path", path.display())
+            .because(error)
+    })?;
+    if acknowledged <= appended {
+        return Ok(note);
+    }
+    Err(Error::data_loss(
+        "log.damaged",
+        "records of the log that were acknowledged are lost: restore it from a backup; or, to go on without these records, delete the file named here",
+    )
+    .with("path", path.display())
+    .with("lost", acknowledged - appended)
+    .with("delete", acknowledged::path_of(path).display()))
 }
 
 impl Drop for Inner {

@@ -116,6 +116,12 @@ impl State {
         Ok(state)
     }
 
+    /// How many records were ever appended, all partitions together.
+    pub(super) fn appended(&self) -> u64 {
+        let ends = |topic: &Arc<TopicState>| topic.bounds().iter().map(|(_, end)| *end).sum::<u64>();
+        self.topics.read().values().map(ends).sum()
+    }
+
     fn load(&self) -> Result<()> {
         for guard in self.rows.prefix(TOPICS) {
             let (key, value) = guard.into_inner().map_err(unavailable)?;

@@ -101,6 +101,20 @@ async fn a_damaged_journal_is_recovered_or_the_error_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn lost_records_that_were_acknowledged_are_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), 0..20).await;
+    let path = journal(folder.path());
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..written(&bytes) - 10]).unwrap();
+    let error = FjallLog::open(folder.path(), SimRuntime::new(1).runtime()).err().unwrap();
+    assert_eq!(error.code(), "log.damaged");
+    assert!(error.context().any(|field| field == ("lost", "1")), "{error:?}");
+    fs::remove_file(folder.path().join(crate::acknowledged::NAME)).unwrap();
+    assert_eq!(count(folder.path()).await, 19, "what the error says can be done");
+}
+
+#[tokio::test]
 async fn a_damaged_record_is_named_and_not_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 0..10).await;
@@ -135,6 +149,7 @@ async fn waiting_appends_share_a_sync() {
     assert!(log.0.state.groups.load(std::sync::atomic::Ordering::Relaxed) < 200);
 }
 
+/// Without the journals, and without the note of what was acknowledged: what is torn here was not.
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -142,7 +157,9 @@ fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&entry.path(), &target);
-        } else if entry.path().extension().is_none_or(|kind| kind != "jnl") {
+        } else if entry.file_name() != crate::acknowledged::NAME
+            && entry.path().extension().is_none_or(|kind| kind != "jnl")
+        {
             fs::copy(entry.path(), target).unwrap();
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::error::unavailable;
 use super::record::{encode, row_key};
 use super::state::{Partition, State, TopicState, encode_topic, first_key, topic_key};
+use crate::acknowledged::Acknowledged;
 use crate::timed::timed;
 
 /// Bytes of one group: a few milliseconds of work, so that the first of it does not wait long.
@@ -45,6 +46,9 @@ pub(super) enum Command {
 pub(super) struct Writer {
     state: Arc<State>,
     runtime: Arc<dyn Runtime>,
+    /// How many records there were ever, all partitions together: noted before they are acknowledged.
+    appended: u64,
+    acknowledged: Acknowledged,
     /// After a failed sync nobody knows what is on the disk.
     poisoned: bool,
     last: Last,
@@ -69,8 +73,9 @@ struct Group {
 }
 
 impl Writer {
-    pub(super) fn new(state: Arc<State>, runtime: Arc<dyn Runtime>) -> Writer {
-        Writer { state, runtime, poisoned: false, last: Last::default() }
+    pub(super) fn new(state: Arc<State>, runtime: Arc<dyn Runtime>, acknowledged: Acknowledged) -> Writer {
+        let appended = state.appended();
+        Writer { state, runtime, appended, acknowledged, poisoned: false, last: Last::default() }
     }
 
     pub(super) fn run(mut self, commands: &flume::Receiver<Command>) {
@@ -149,8 +154,13 @@ impl Writer {
             for ((_, number), (topic, end, total)) in group.ends {
                 if let Some(partition) = topic.partitions.get(usize::from(number)) {
                     partition.total.store(total, Ordering::Release);
-                    partition.end.send_replace(end);
+                    self.appended += end - partition.end.send_replace(end);
                 }
+            }
+            if group.appends
+                && let Err(error) = self.acknowledged.note(self.appended)
+            {
+                tracing::warn!(%error, "what was acknowledged was not noted");
             }
         }
         if group.appends {

@@ -1,7 +1,6 @@
 //! What stores on an engine of one ordered keyspace of bytes share: the layout of the keys, reading,
 //! writing and the filling of indexes. Engines: [`crate::fjall`] and, behind the feature `sled`, sled.
 
-pub(crate) mod acknowledged;
 mod keyspace;
 pub(crate) mod layout;
 mod migrate;
@@ -11,14 +10,14 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use platform_core::kernel::{Error, EventPosition, Position, Result};
+use platform_core::kernel::{EventPosition, Result};
 use platform_core::ports::store::{Schema, StoreTimings};
 use tokio::sync::watch;
 
-use self::acknowledged::Acknowledged;
 pub(crate) use self::keyspace::{KeyRange, Keyspace, View, Writes};
 pub(crate) use self::reader::OrderedReader;
 use self::writer::OrderedWriter;
+use crate::acknowledged;
 use crate::folder::{Folder, StoreLock};
 use crate::group::GroupWriter;
 use crate::store::{Access, EmbeddedStore, Trim};
@@ -43,7 +42,7 @@ pub(crate) fn store_on<K: Keyspace>(
     let Opening { folder, path, schema, engine, lock } = opening;
     let schema = Arc::new(schema.clone());
     let position = migrate::migrate(&*keyspace, &schema)?;
-    let acknowledged = check_acknowledged(path, position)?;
+    let acknowledged = acknowledged::check(path, position)?;
     let trimmed = match keyspace.latest().get(layout::TRIMMED)? {
         Some(key) => layout::event_position(key.as_ref())?,
         None => EventPosition::START,
@@ -67,23 +66,4 @@ pub(crate) fn store_on<K: Keyspace>(
         Access::Write(GroupWriter::start(Arc::clone(&schema), engine)?)
     };
     Ok(EmbeddedStore { name: schema.store, reader, access, trim, timings, _lock: lock })
-}
-
-/// What was acknowledged must be there.
-fn check_acknowledged(path: &Path, position: Position) -> Result<Acknowledged> {
-    let (note, acknowledged) = Acknowledged::open(path).map_err(|error| {
-        Error::unavailable("store.not_writable", "the note of what was acknowledged cannot be opened")
-            .with("path", path.display())
-            .because(error)
-    })?;
-    if acknowledged <= position {
-        return Ok(note);
-    }
-    Err(Error::data_loss(
-        "store.damaged",
-        "the end of the journal is damaged, and commits that were acknowledged are lost: restore this store from a backup; or, to go on without these commits, delete the file named here",
-    )
-    .with("lost_from", position + 1)
-    .with("lost_to", acknowledged)
-    .with("delete", acknowledged::path_of(path).display()))
 }

@@ -9,9 +9,9 @@ use platform_core::ports::store::{
     Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
 };
 
-use super::acknowledged::Acknowledged;
 use super::layout::{self, Stored};
 use super::{Keyspace, View, Writes};
+use crate::acknowledged::Acknowledged;
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
 use crate::timed::timed;

@@ -10,7 +10,7 @@ use platform_core::ports::store::{
     Batch, Body, Collection, Commit, CommitError, DocKey, IndexRange, Schema, Store, Stores, Write,
 };
 
-use crate::ordered::acknowledged;
+use crate::acknowledged;
 use crate::{EmbeddedStores, Engine, Engines};
 
 fn schema() -> Schema {

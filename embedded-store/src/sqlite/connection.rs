@@ -6,6 +6,7 @@ use platform_core::kernel::{Error, Result};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::storage;
+use super::sums;
 
 /// Statements that a connection keeps prepared: all that a domain's store has, and the scans in use.
 const STATEMENTS: usize = 96;
@@ -17,7 +18,13 @@ const STATEMENTS: usize = 96;
 pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(storage)?;
+    if sums::are_missing(path) {
+        return Err(Error::precondition(
+            "store.older_format",
+            "the database file was written before its pages had checksums",
+        ));
+    }
+    let connection = sums::open(path, flags).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // secure_delete: what is deleted is overwritten, also within the file.
     // cache: 4 MiB, taken as it is needed.
@@ -44,7 +51,7 @@ pub(super) fn durable(connection: &Connection) -> Result<()> {
 /// Of who moves the log into the file beside the writer.
 pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = sums::open(path, flags)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -64;")?;
     Ok(connection)
 }
@@ -52,7 +59,7 @@ pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
 /// A reader's.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(storage)?;
+    let connection = sums::open(path, flags).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection
         .execute_batch(

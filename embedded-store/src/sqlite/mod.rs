@@ -1,13 +1,15 @@
 //! Stores on SQLite: a file for each, `NAME.db`, readable with the sqlite3 shell.
 //!
 //! Ids and index entries are BLOBs that are compared as bytes; in the shell:
-//! `SELECT cast(id AS TEXT), body FROM users WHERE by_email = cast('ada@example.com' AS BLOB)`.
+//! `SELECT cast(id AS TEXT), body FROM users WHERE by_email = cast('ada@example.com' AS BLOB)`. Every page has a
+//! checksum ([`sums`]), so the shell is to be started with `-readonly`.
 
 mod checkpoints;
 mod connection;
 mod error;
 mod migrate;
 mod reader;
+pub(crate) mod sums;
 mod tables;
 mod writer;
 
@@ -25,6 +27,7 @@ use self::checkpoints::Checkpoints;
 use self::reader::Readers;
 use self::tables::Tables;
 use self::writer::SqliteWriter;
+use crate::acknowledged;
 use crate::folder::{Folder, sync_folder};
 use crate::group::GroupWriter;
 use crate::store::{Access, EmbeddedStore, Reader, Trim};
@@ -90,6 +93,7 @@ fn start_writer(
             Error::unavailable("store.not_writable", "a new database file cannot be synced").because(error)
         })?;
     }
+    let acknowledged = acknowledged::check(path, position)?;
     connection::durable(&connection)?;
     let checkpoints = Checkpoints::of(path, &mut connection).map_err(error::storage)?;
     let writer = SqliteWriter {
@@ -99,6 +103,7 @@ fn start_writer(
         schema: Arc::clone(schema),
         tables: Arc::clone(tables),
         position,
+        acknowledged,
         trim: trim.clone(),
         trimmed: EventPosition::START,
         timings: Arc::clone(timings),

@@ -154,6 +154,7 @@ fn a_failed_fsync_of_the_file_is_not_forgotten_while_nobody_writes() {
         schema: Arc::clone(&schema),
         tables,
         position,
+        acknowledged: crate::acknowledged::check(&path, position).unwrap(),
         trim,
         trimmed: EventPosition::START,
         timings: Arc::new(StoreTimings::new("sqlite")),
@@ -199,4 +200,21 @@ async fn the_position_outlives_a_restart_whether_events_tell_it_or_not() {
     let store = stores.open(&schema()).await.unwrap();
     assert_eq!((*store.committed().borrow(), position), (5, 5));
     assert!(store.outbox(EventPosition::START, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_without_checksums_or_without_its_content_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_of(folder.path(), "things");
+    let open = async || EmbeddedStores::open(folder.path()).unwrap().open(&schema()).await;
+    let store = open().await.unwrap();
+    store.commit(Batch { writes: vec![put("1", "10")], ..Batch::default() }).await.unwrap();
+    drop(store);
+    std::fs::write(&path, "").unwrap();
+    let error = open().await.err().unwrap();
+    assert_eq!(error.code(), "store.damaged", "an emptied file is no new one");
+    assert!(error.context().any(|field| field == ("lost_to", "1")));
+    std::fs::remove_file(&path).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE things (id)").unwrap();
+    assert_eq!(open().await.err().unwrap().code(), "store.older_format");
 }
