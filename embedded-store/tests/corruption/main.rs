@@ -64,10 +64,16 @@ fn damages(length: usize, flips: usize) -> Vec<Damage> {
         let at = number * part + (state >> 33) as usize % part;
         all.push(Damage::Flip(at, 1 << (state >> 61)));
     }
-    if length > 0 {
-        all.extend([Damage::Cut(0), Damage::Cut(length / 2), Damage::Cut(length - 1)]);
-        let pages = length.div_ceil(PAGE);
-        all.extend([0, pages / 2, pages - 1].map(|page| Damage::Zeros(page * PAGE)));
+    let pages = length.div_ceil(PAGE);
+    if pages > 0 {
+        all.extend([Damage::Cut(0), Damage::Cut(length / 2), Damage::Zeros(0)]);
+    }
+    if pages > 1 {
+        all.extend([
+            Damage::Cut(length - 1),
+            Damage::Zeros(pages / 2 * PAGE),
+            Damage::Zeros((pages - 1) * PAGE),
+        ]);
     }
     all
 }
