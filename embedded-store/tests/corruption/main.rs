@@ -2,7 +2,13 @@
 //! is a wrong answer served, never is damage taken for emptiness, never does anything panic.
 //! `CORRUPTION_FLIPS` sets how many bytes of a file are flipped, each in a copy of the folder of its own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod folder;
 mod reading;

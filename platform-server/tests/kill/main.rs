@@ -3,7 +3,13 @@
 //!
 //! `KILL_CYCLES` sets the number of cycles over all folders (500 by default), `KILL_SEED` the moments.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod checks;
 mod world;
