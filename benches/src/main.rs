@@ -1,6 +1,8 @@
 //! The driver: `cargo run --release -p benches -- list` names every row, `… -- NAME` measures it and
 //! prints one line: `NAME ours=NUMBER unit=UNIT peer=NAME:NUMBER ratio=NUMBER`.
 //!
+//! `… -- pressure` puts the server under attack, and prints a table.
+//!
 //! A row is a function in a file of its own subject, registered in [`ROWS`]. Peers run in the same
 //! process and the same run, interleaved; every number is a median.
 
@@ -13,6 +15,7 @@ mod gateway;
 mod identity;
 mod ledger;
 mod log;
+mod pressure;
 mod routes;
 mod row;
 mod server;
@@ -32,6 +35,7 @@ const ROWS: &[&[Row]] = &[
     ledger::ROWS,
     log::ROWS,
     routes::ROWS,
+    pressure::ROWS,
     server::ROWS,
     store::ROWS,
 ];
@@ -42,8 +46,16 @@ fn main() -> ExitCode {
     match wanted.as_slice() {
         [list] if list == "list" => {
             rows().for_each(|row| println!("{:<32} {}", row.name, row.what));
+            pressure::list();
             ExitCode::SUCCESS
         }
+        [pressure, attacks @ ..] if pressure == "pressure" => match pressure::run(attacks) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                usage()
+            }
+        },
         [] => usage(),
         names => {
             for name in names {
@@ -59,6 +71,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: benches list | NAME…");
+    eprintln!("usage: benches list | NAME… | pressure [ATTACK…]");
     ExitCode::FAILURE
 }

@@ -36,6 +36,7 @@ fn start_pool() -> Option<flume::Sender<Job>> {
     let started = (0..threads).filter(|_| {
         let jobs = jobs.clone();
         let work = move || {
+            yield_to_others();
             for job in jobs {
                 // A job that panics ends itself alone: whoever waits for it sees its channel closed.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
@@ -44,6 +45,16 @@ fn start_pool() -> Option<flume::Sender<Job>> {
         std::thread::Builder::new().name("compute".to_owned()).spawn(work).is_ok()
     });
     (started.count() > 0).then_some(sender)
+}
+
+/// This thread takes what processor time others leave: a hash of 18 ms must not make those wait who would be done
+/// in a fraction of one. The kernel still gives it a tenth beside a busy thread.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux the niceness is the thread's. Without the right to be nicer it goes on as it is.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+    }
 }
 
 impl Runtime for SystemRuntime {

@@ -208,6 +208,32 @@ fn the_core_has_no_clock_no_thread_and_no_unbiased_select() {
 }
 
 /// The names of the dependencies in the sections of a manifest that are part of the build.
+#[test]
+fn keys_of_strangers_are_hashed_with_a_seed() {
+    // Keys there are an administrator's.
+    let exception = Path::new("flags/snapshot.rs");
+    let unseeded = [
+        "BuildHasherDefault",
+        "FxHash",
+        "fxhash",
+        "FnvHash",
+        "ahash",
+        "nohash",
+        "hashbrown",
+        "DefaultHasher",
+    ];
+    let mut wrong = Vec::new();
+    for folder in ["platform-core/src", "platform-server/src", "embedded-store/src"] {
+        for path in sources(&workspace().join(folder)).iter().filter(|path| !path.ends_with(exception)) {
+            let code = code(path);
+            for word in unseeded.iter().filter(|word| code.contains(**word)) {
+                wrong.push(format!("{} uses {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut inside = false;
     let mut found = BTreeSet::new();

@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
 use platform_core::kernel::{
-    ClientInfo, Context, CorrelationId, Error, RawId, Timestamp, TraceParent, limits,
+    ClientInfo, Context, CorrelationId, Error, RawId, Retry, Timestamp, TraceParent, limits,
 };
 
-use crate::http_server::{OnEnd, ServerBody, Watch};
+use crate::http_server::{Above, OnEnd, Permit, RequestPermit, ServerBody, Watch};
 use crate::metrics::{Metrics, RequestLabels};
 use crate::policy::write_limit;
 use crate::proxy::{Forward, Hop, client_address};
@@ -50,26 +50,38 @@ impl App {
         &self.server.metrics
     }
 
+    /// Whether what this peer says of its clients is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.server.trusts(peer)
+    }
+
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<ServerBody> {
-        peer.watch.request_begins(request.version() == Version::HTTP_2);
-        let begin = Instant::now();
-        let info = self.info(request.headers(), &peer);
-        let labels = RequestLabels::new(request.method(), request.version(), peer.is_tls);
-        let method = request.method().clone();
-        self.metrics().request_begins(&method, peer.is_tls);
-        let mut response = self.route(request, &info, &peer).await;
-        set_identity(response.headers_mut(), &info);
-        let answered = response.extensions_mut().remove::<Answered>();
-        let ending = Ending {
+        let is_h2 = request.version() == Version::HTTP_2;
+        let number = peer.watch.request_begins(is_h2);
+        // From here on its end is noted, also when the peer takes the request back while it is worked on.
+        let mut ending = Ending {
+            labels: RequestLabels::new(request.method(), request.version(), peer.is_tls),
+            method: request.method().clone(),
+            info: self.info(request.headers(), &peer),
             server: Arc::clone(&self.server),
-            labels: labels.answered(response.status(), answered.as_ref()),
-            method,
-            peer,
-            begin,
-            info,
+            peer: Arc::clone(&peer),
+            begin: Instant::now(),
+            permit: None,
+            complete: false,
         };
-        response.map(|body| body.on_end(Box::new(ending)))
+        self.metrics().request_begins(&ending.method, peer.is_tls);
+        let mut response = match peer.watch.permit().map(Permit::request).transpose() {
+            Ok(permit) => {
+                ending.permit = permit;
+                self.route(request, &ending.info, &peer).await
+            }
+            Err(above) => refused(above, &ending.info, is_h2),
+        };
+        set_identity(response.headers_mut(), &ending.info);
+        let answered = response.extensions_mut().remove::<Answered>();
+        ending.labels.answered(response.status(), answered.as_ref());
+        response.map(|body| body.watched(&peer.watch, number).on_end(Box::new(ending)))
     }
 
     async fn route(
@@ -275,13 +287,38 @@ struct Ending {
     labels: RequestLabels,
     method: Method,
     peer: Arc<Peer>,
+    permit: Option<RequestPermit>,
     begin: Instant,
     info: RequestInfo,
+    complete: bool,
+}
+
+/// The answer to a request above a cap.
+fn refused(above: Above, info: &RequestInfo, is_h2: bool) -> Response<ServerBody> {
+    let error = match above {
+        Above::Address => {
+            Error::limit("server.too_many_requests", "too many requests at once of one address")
+        }
+        Above::All => Error::unavailable("server.overloaded", "too many requests at once"),
+    };
+    let error = error.retry(Retry::After(Duration::from_secs(1)));
+    let mut response = rest::render_problem(error, info, Cow::Borrowed("unmatched")).map(ServerBody::full);
+    if !is_h2 {
+        // Its body was not read.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl OnEnd for Ending {
-    fn end(self: Box<Self>, complete: bool) {
-        self.peer.watch.request_ends();
+    fn end(mut self: Box<Self>, complete: bool) {
+        self.complete = complete;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.peer.watch.request_ends(self.complete);
         let took = self.begin.elapsed();
         self.server.metrics.request_ends(&self.method, self.peer.is_tls, &self.labels, took);
         // No path, no query, no header: they may hold what is secret or personal.
@@ -296,7 +333,7 @@ impl OnEnd for Ending {
             status = self.labels.status(),
             code = self.labels.code(),
             took_us = took.as_micros() as u64,
-            complete,
+            complete = self.complete,
             "request",
         );
     }

@@ -8,6 +8,7 @@ use platform_core::Platform;
 use platform_core::kernel::{Context, Error, ErrorKind, Timestamp};
 
 use crate::config::Network;
+use crate::http_server::BodyLimits;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 
@@ -17,6 +18,7 @@ pub struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) proxy: Proxy,
     pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) bodies: BodyLimits,
     is_draining: AtomicBool,
 }
 
@@ -28,8 +30,15 @@ impl Server {
             metrics: Metrics::default(),
             proxy: Proxy::default(),
             trusted_proxies,
+            bodies: BodyLimits::default(),
             is_draining: AtomicBool::new(false),
         }
+    }
+
+    /// The same, with these limits of the bodies that it reads.
+    #[must_use]
+    pub fn with_bodies(self, bodies: BodyLimits) -> Server {
+        Server { bodies, ..self }
     }
 
     /// The facades.

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::{Running, Upstream};
-use platform_server::http_server::{Deadlines, Limits, Tls};
+use platform_server::http_server::{AtOnce, Deadlines, Limits, Tls};
 use rustls::pki_types::ServerName;
 use serde_json::json;
 
@@ -125,7 +125,8 @@ fn heads_above_the_limits_are_431() {
 
 #[test]
 fn above_the_cap_connections_are_closed_at_once_and_room_comes_back() {
-    let running = Running::start(Limits { connections_per_address: 2, ..Limits::default() });
+    let at_once = AtOnce { connections_per_address: 2, ..Limits::default().at_once };
+    let running = Running::start(Limits { at_once, ..Limits::default() });
     let mut first = running.client();
     let mut second = running.client();
     assert_eq!(first.send("GET", "/livez", None).unwrap().status, 200);
@@ -139,6 +140,82 @@ fn above_the_cap_connections_are_closed_at_once_and_room_comes_back() {
     }
     let metrics = String::from_utf8(second.send("GET", "/metrics", None).unwrap().body).unwrap();
     assert!(!metrics.contains("platform_gateway_connections_refused_total 0"), "{metrics}");
+}
+
+#[test]
+fn when_there_is_little_room_left_the_silent_are_closed_sooner() {
+    let deadlines = Deadlines { idle: Duration::from_secs(20), ..Deadlines::default() };
+    let at_once = AtOnce { connections: 4, ..Limits::default().at_once };
+    let running = Running::start(Limits { deadlines, at_once, ..Limits::default() });
+    let mut all: Vec<TcpStream> = (0..4).map(|_| connect(&running)).collect();
+    for silent in &mut all {
+        silent.set_read_timeout(Some(Duration::from_secs(19))).unwrap();
+        silent.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    }
+    let (took, text) = until_closed(&mut all[0]);
+    assert!(text.starts_with("HTTP/1.1 200"));
+    assert!((1_500..12_000).contains(&took.as_millis()), "{took:?}");
+    // And there is room for somebody else.
+    assert_eq!(running.client().send("GET", "/livez", None).unwrap().status, 200);
+}
+
+/// A server before an upstream that takes its time.
+fn before_a_slow_upstream(limits: Limits) -> (Running, Upstream) {
+    let slow = Upstream::start(|_, _| {
+        std::thread::sleep(Duration::from_secs(3));
+        common::ok("late")
+    });
+    let running = Running::start(limits);
+    let target = json!({"upstreams": [slow.url()]});
+    running.set_routes(&[("r", json!({"match": {"path": "/x"}, "access": "open", "target": target}))]);
+    (running, slow)
+}
+
+#[test]
+fn above_the_cap_of_requests_they_are_refused_at_once_and_told_when_to_come_again() {
+    let most = Limits::default().at_once;
+    for (at_once, status, code) in [
+        (AtOnce { requests_per_address: 1, ..most }, 429, "server.too_many_requests"),
+        (AtOnce { requests: 1, ..most }, 503, "server.overloaded"),
+    ] {
+        let (running, slow) = before_a_slow_upstream(Limits { at_once, ..Limits::default() });
+        let mut first = running.client();
+        let waiting = std::thread::spawn(move || first.send("GET", "/x", None).unwrap().status);
+        while slow.seen().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let answer = running.client().send("GET", "/livez", None).unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(waiting.join().unwrap(), 200);
+        assert_eq!(running.client().send("GET", "/livez", None).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_request_that_is_taken_back_does_not_keep_its_connection_open() {
+    let (running, slow) = before_a_slow_upstream(quick());
+    let took = running.block_on(async {
+        let stream = tokio::net::TcpStream::connect(running.address).await.unwrap();
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request =
+            http::Request::get("http://a/x").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+        let asking = sender.send_request(request);
+        assert!(tokio::time::timeout(Duration::from_millis(200), asking).await.is_err());
+        let begin = Instant::now();
+        let _ = tokio::time::timeout(Duration::from_secs(5), connection).await.unwrap();
+        begin.elapsed()
+    });
+    assert_eq!(slow.seen().len(), 1);
+    assert!((400..2_500).contains(&took.as_millis()), "{took:?}");
+    // Nor is it counted as going on for ever.
+    let metrics = String::from_utf8(running.client().send("GET", "/metrics", None).unwrap().body).unwrap();
+    let counted = |line: &&str| line.starts_with("http_server_request_duration_seconds_count{");
+    assert!(metrics.lines().filter(counted).any(|line| line.contains("\"499\"")), "{metrics}");
 }
 
 #[test]

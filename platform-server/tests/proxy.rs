@@ -279,6 +279,55 @@ fn bodies_stream_and_are_never_collected() {
 }
 
 #[test]
+fn what_is_compressed_passes_as_it_is() {
+    const PACKED: &[u8] = b"\x1f\x8b\x08 not even whole";
+    let upstream = Upstream::start(|seen, _| {
+        assert_eq!(seen.body, PACKED);
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", PACKED.len());
+        [head.as_bytes(), PACKED].concat()
+    });
+    let running = Running::with_routes(&[("r", route("/x", &[&upstream]))]);
+    let head = format!(
+        "POST /x HTTP/1.1\r\nhost: a\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        PACKED.len()
+    );
+    let answer = running.client().exchange(&[head.as_bytes(), PACKED].concat()).unwrap();
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")));
+    assert_eq!(answer.body, PACKED);
+    assert_eq!(upstream.seen()[0].header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn no_more_requests_wait_for_an_upstream_than_may_and_other_routes_go_on() {
+    let hanging = Upstream::start(|_, _| {
+        std::thread::sleep(Duration::from_secs(2));
+        ok("late")
+    });
+    let other = Upstream::saying("other");
+    let running = Running::with_routes(&[
+        ("hanging", with(route("/x", &[&hanging]), "waiting_limit", json!(2))),
+        ("other", route("/y", &[&other])),
+    ]);
+    let mut waiting = Vec::new();
+    for number in 1..=2 {
+        let mut client = running.client();
+        waiting.push(std::thread::spawn(move || client.send("GET", "/x", None).unwrap().status));
+        while hanging.seen().len() < number {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let begin = Instant::now();
+    let answer = running.client().send("GET", "/x", None).unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (503, "gateway.upstream_busy"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(running.client().send("GET", "/y", None).unwrap().body, b"other");
+    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert_eq!(waiting.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>(), [200, 200]);
+    assert_eq!(running.client().send("GET", "/x", None).unwrap().status, 200);
+}
+
+#[test]
 fn routes_are_swapped_without_an_error() {
     let (old, new) = (Upstream::saying("old"), Upstream::saying("new"));
     let running = Running::with_routes(&[("r", route("/x", &[&old]))]);

@@ -77,6 +77,30 @@ impl Process {
         self.child.id()
     }
 
+    /// Bytes of memory that it holds.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:") * 1024
+    }
+
+    /// Bytes of memory that it held at most since it began, or since [`Process::forget_peak`].
+    pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:") * 1024
+    }
+
+    /// From now on only what comes is the peak.
+    #[allow(clippy::expect_used)]
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("a Linux system");
+    }
+
+    /// A number of its status.
+    #[allow(clippy::expect_used)]
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a Linux system");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
     /// SIGKILL: no handler runs, nothing is flushed.
     #[allow(clippy::expect_used)]
     pub fn kill(mut self) {

@@ -43,6 +43,7 @@ use crate::ports::store::{Document, IndexRange, Schema};
 use crate::ports::{Backends, Database};
 use crate::users::{Email, Epochs, Users};
 
+use model::hash_memory::HashMemory;
 use model::keyring::KeyRing;
 use model::password::{self, Verdict};
 use model::token::Tokens;
@@ -80,6 +81,7 @@ pub struct Inner {
     remembered: RememberedTokens,
     sessions: Epochs<SessionId>,
     accounts: Epochs<UserId>,
+    hash_memory: Arc<HashMemory>,
     /// What a password is compared with when there is no account.
     nobodys_hash: String,
     setup_token: Secret,
@@ -120,6 +122,7 @@ impl Auth {
             remembered: RememberedTokens::new(config.remembered_tokens),
             sessions: Epochs::default(),
             accounts: Epochs::default(),
+            hash_memory: Arc::default(),
             nobodys_hash: password::nobodys_hash(config.argon2, db.runtime.random(), db.runtime.random()),
             setup_token: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(db.runtime.random::<32>())),
             config,
@@ -142,12 +145,14 @@ impl Auth {
 
     async fn hash_password(&self, password: &Secret) -> Result<String> {
         let (argon2, password, salt) = (self.config.argon2, password.clone(), self.db.runtime.random());
-        self.db.runtime.computed(move || password::hash(argon2, &password, &salt)).await?
+        let memory = Arc::clone(&self.hash_memory);
+        self.db.runtime.computed(move || password::hash(&memory, argon2, &password, &salt)).await?
     }
 
     async fn verify_password(&self, password: &Secret, stored: &str) -> Result<Verdict> {
         let (argon2, password, stored) = (self.config.argon2, password.clone(), stored.to_owned());
-        self.db.runtime.computed(move || password::verify(argon2, &password, &stored)).await?
+        let memory = Arc::clone(&self.hash_memory);
+        self.db.runtime.computed(move || password::verify(&memory, argon2, &password, &stored)).await?
     }
 
     /// The platform itself, on behalf of a request.

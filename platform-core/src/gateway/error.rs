@@ -61,3 +61,9 @@ pub(super) fn circuit_open(retry_after: Duration) -> Error {
     Error::unavailable("gateway.circuit_open", "the service behind this route is failing")
         .retry(Retry::After(retry_after))
 }
+
+/// As many requests as may wait for a target do.
+pub(super) fn upstream_busy() -> Error {
+    Error::unavailable("gateway.upstream_busy", "too many requests wait for the service behind this route")
+        .retry(Retry::After(Duration::from_secs(1)))
+}

@@ -77,6 +77,10 @@ pub struct Route {
     /// Bytes of a request's body at most; [`crate::kernel::limits::BODY_BYTES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit_bytes: Option<u64>,
+    /// Requests that may wait for the upstream's answer at once, one more is 503;
+    /// [`crate::kernel::limits::UPSTREAM_WAITING`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_limit: Option<u32>,
     /// Which other origins' pages may call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

@@ -50,6 +50,11 @@ impl CompiledRoute {
         self.route.body_limit_bytes.unwrap_or(limits::BODY_BYTES as u64)
     }
 
+    /// Requests that may wait for the upstream's answer at once.
+    pub fn waiting_limit(&self) -> usize {
+        self.route.waiting_limit.map_or(limits::UPSTREAM_WAITING, |limit| limit as usize)
+    }
+
     /// The flag that chooses the target.
     pub fn flag(&self) -> Option<&str> {
         self.route.flag.as_ref().map(|switch| switch.key.as_str())

@@ -33,6 +33,9 @@ impl Route {
         if self.timeout_ms.is_some_and(|timeout| !(1..=TIMEOUT_MS).contains(&timeout)) {
             return Err(invalid_route("/timeout_ms", "a timeout is 1 to 600,000 milliseconds"));
         }
+        if self.waiting_limit == Some(0) {
+            return Err(invalid_route("/waiting_limit", "at least one request may wait"));
+        }
         if self.body_limit_bytes.is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
             return Err(invalid_route("/body_limit_bytes", "a body is at most 16 GiB"));
         }
@@ -221,6 +224,7 @@ mod tests {
             (json!({"limit": {"per": "second", "rate": 0, "by": "address"}}), "/limit/rate"),
             (json!({"limit": {"per": "second", "rate": 1, "burst": 0, "by": "user"}}), "/limit/burst"),
             (json!({"timeout_ms": 0}), "/timeout_ms"),
+            (json!({"waiting_limit": 0}), "/waiting_limit"),
             (json!({"cors": {"origins": []}}), "/cors/origins"),
             (json!({"cors": {"origins": ["https://a/"]}}), "/cors/origins/0"),
             (json!({"cors": {"origins": ["*"], "credentials": true}}), "/cors/origins/0"),

@@ -4,8 +4,18 @@ use std::time::Duration;
 
 /// Body of an HTTP request: what axum and nginx users expect, far above any document of ours.
 pub const BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Body of a request from who is not signed in: a login with every character escaped has 8 KiB.
+pub const OPEN_BODY_BYTES: usize = 16 * 1024;
+/// Memory for all larger bodies that are being read or worked on: 128 of the largest.
+pub const BODY_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Time for a whole body: 2 MiB at 70 kB/s.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// Depth of JSON: a quarter of serde_json's own guard; our deepest format is a targeting rule.
 pub const JSON_DEPTH: usize = 32;
+/// Values and keys of one JSON document: a batch of 8,190 transfers has 122,853 of them.
+pub const JSON_VALUES: usize = 150_000;
+/// Keys of one JSON object: no object of ours has as many, and what a thousand of the same hash cost is nothing.
+pub const JSON_KEYS: usize = 1_000;
 /// Items on a page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 50;
 /// Items on a page at most: about a millisecond of a store's time.
@@ -64,3 +74,26 @@ pub const POSITIONS: usize = 64;
 pub const EMAIL_BYTES: usize = 254;
 /// Bytes of any name that a person gives to something.
 pub const NAME_BYTES: usize = 200;
+
+/// Connections at once: each costs about 15 KiB and a file descriptor.
+pub const CONNECTIONS: usize = 10_000;
+/// Connections at once of one address: an office behind one address has fewer.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// Requests at once over all connections: with their bodies up to 16 KiB they take at most some 100 MB.
+pub const REQUESTS: usize = 4_000;
+/// Requests at once of one address: a quarter of them, so that no single one takes all.
+pub const REQUESTS_PER_ADDRESS: usize = 1_000;
+/// Bytes of the head of a request over HTTP/1.1, which is also the read buffer of its connection: four times what
+/// browsers send.
+pub const HEAD_BYTES: usize = 32 * 1024;
+/// Bytes of a header list of HTTP/2 (hyper's default).
+pub const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// Requests at once on one HTTP/2 connection: RFC 9113, 6.5.2, recommends 100 and more.
+pub const STREAMS: u32 = 128;
+/// Streams that a peer may reset before we have looked at them (rapid reset, CVE-2023-44487).
+pub const PENDING_RESETS: usize = 20;
+/// Requests of one HTTP/2 connection that its peer may take back before it is closed, when they are most of
+/// all it asked for: a browser that leaves a page takes back a few dozen.
+pub const STREAM_RESETS: u64 = 100;
+/// Requests that wait for the answer of one upstream: 256 at 10 ms each are 25,600 a second.
+pub const UPSTREAM_WAITING: usize = 256;

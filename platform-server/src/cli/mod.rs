@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod copies;
+mod descriptors;
 mod doctor;
 mod serve;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, print};
+use super::{Failure, descriptors, print};
 use crate::app::App;
 use crate::assemble::{open, tls};
 use crate::config::{Config, Loaded};
@@ -32,7 +32,13 @@ async fn run(config: &Config) -> Result<(), Failure> {
     let tls = tls(config)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
-    let http = HttpServer::bind(listen, config.server.limits(), tls)
+    let mut limits = config.server.limits();
+    let files = descriptors::raise();
+    if let Some(fewer) = descriptors::connections_within(limits.at_once.connections, files) {
+        tracing::warn!(files, connections = fewer, "fewer open files are allowed than connections need");
+        limits.at_once.connections = fewer;
+    }
+    let http = HttpServer::bind(listen, limits, tls)
         .map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
     let address = http.address()?;
     let platform = open(config).await?;
@@ -42,7 +48,8 @@ async fn run(config: &Config) -> Result<(), Failure> {
         .inspect_err(|error| tracing::warn!(%error, "the command line cannot reach this server"))
         .ok()
         .map(|socket| tokio::spawn(control::serve(socket, platform.clone())));
-    let server = Arc::new(Server::new(platform.clone(), config.server.trusted_proxies.clone()));
+    let server = Server::new(platform.clone(), config.server.trusted_proxies.clone());
+    let server = Arc::new(server.with_bodies(config.server.bodies()));
     let app = Arc::new(App::new(Arc::clone(&server), &rest::table()));
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;

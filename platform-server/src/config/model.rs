@@ -8,7 +8,7 @@ use std::time::Duration;
 use platform_core::kernel::Secret;
 use serde::{Deserialize, Deserializer};
 
-use crate::http_server::{Deadlines, Limits};
+use crate::http_server::{AtOnce, BodyLimits, Deadlines, Limits};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +39,10 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<Network>,
     pub connections: usize,
     pub connections_per_address: usize,
+    pub requests: usize,
+    pub requests_per_address: usize,
+    pub body_memory_mb: usize,
+    pub body_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub idle_timeout_ms: u64,
     pub stall_timeout_ms: u64,
@@ -55,10 +59,20 @@ impl ServerConfig {
                 idle: Duration::from_millis(self.idle_timeout_ms),
                 stall: Duration::from_millis(self.stall_timeout_ms),
             },
-            connections: self.connections,
-            connections_per_address: self.connections_per_address,
+            at_once: AtOnce {
+                connections: self.connections,
+                connections_per_address: self.connections_per_address,
+                requests: self.requests,
+                requests_per_address: self.requests_per_address,
+            },
             drain: Duration::from_millis(self.drain_ms),
         }
+    }
+
+    /// What bounds the bodies that are read.
+    pub fn bodies(&self) -> BodyLimits {
+        let bytes = self.body_memory_mb.saturating_mul(1024 * 1024);
+        BodyLimits::new(Duration::from_millis(self.body_timeout_ms), bytes)
     }
 }
 

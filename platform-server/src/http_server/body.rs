@@ -1,6 +1,7 @@
 //! Bodies: what we send, and reading what we are sent within limits.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,21 +11,38 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use platform_core::kernel::{Error, Result};
 
+use super::Watch;
 use super::allowance::{Allowance, incomplete};
+use super::memory::{BodyLimits, Share};
 use crate::proxy::ProxiedBody;
 
 /// An error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The longest pause within a body.
-const PAUSE: Duration = Duration::from_secs(10);
-/// The time for a whole body: 2 MiB at 70 kB/s.
-const WHOLE: Duration = Duration::from_secs(30);
+/// Bytes of a piece of an answer over HTTP/2: one frame. A peer that shuts its window holds one piece and
+/// what it is cut from, and is seen not to take more.
+const PIECE: usize = 16 * 1024;
 
 /// The body of a response, and what is to happen when it has been sent.
 pub struct ServerBody {
     content: Content,
     on_end: Option<Box<dyn OnEnd>>,
+    pieces: Option<Pieces>,
+}
+
+/// How a body is cut into pieces.
+struct Pieces {
+    watch: Arc<Watch>,
+    /// Tells it from the other answers of the connection.
+    answer: u64,
+    /// What was read and not handed over yet.
+    rest: Bytes,
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.watch.piece_went(self.answer);
+    }
 }
 
 /// Told when a response has been sent, or given up.
@@ -42,17 +60,30 @@ enum Content {
 impl ServerBody {
     /// A body in memory.
     pub fn full(bytes: Bytes) -> ServerBody {
-        ServerBody { content: Content::Full(Full::new(bytes)), on_end: None }
+        ServerBody::of(Content::Full(Full::new(bytes)))
     }
 
     /// A body of axum's.
     pub fn boxed(body: axum::body::Body) -> ServerBody {
-        ServerBody { content: Content::Boxed(body), on_end: None }
+        ServerBody::of(Content::Boxed(body))
     }
 
     /// The body of an upstream's response.
     pub(crate) fn proxied(body: ProxiedBody) -> ServerBody {
-        ServerBody { content: Content::Proxied(body), on_end: None }
+        ServerBody::of(Content::Proxied(body))
+    }
+
+    fn of(content: Content) -> ServerBody {
+        ServerBody { content, on_end: None, pieces: None }
+    }
+
+    /// The same body, in pieces when the connection counts them.
+    #[must_use]
+    pub(crate) fn watched(mut self, watch: &Arc<Watch>, answer: u64) -> ServerBody {
+        if watch.counts_pieces() {
+            self.pieces = Some(Pieces { watch: Arc::clone(watch), answer, rest: Bytes::new() });
+        }
+        self
     }
 
     /// The same body, with what is to happen at its end.
@@ -71,26 +102,75 @@ impl Body for ServerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.content {
+        let this = &mut *self;
+        match &mut this.pieces {
+            None => this.content.poll(cx),
+            Some(pieces) => {
+                pieces.watch.piece_went(pieces.answer);
+                let polled =
+                    if pieces.rest.is_empty() { this.content.poll(cx) } else { Poll::Ready(pieces.next()) };
+                polled.map(|frame| frame.map(|frame| frame.map(|frame| pieces.cut(frame))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+            && match &self.content {
+                Content::Full(body) => body.is_end_stream(),
+                Content::Boxed(body) => body.is_end_stream(),
+                Content::Proxied(body) => body.is_end_stream(),
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let of_content = match &self.content {
+            Content::Full(body) => body.size_hint(),
+            Content::Boxed(body) => body.size_hint(),
+            Content::Proxied(body) => body.size_hint(),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_content.lower() + self.left());
+        if let Some(upper) = of_content.upper() {
+            hint.set_upper(upper + self.left());
+        }
+        hint
+    }
+}
+
+impl ServerBody {
+    /// Bytes that were read and not handed over yet.
+    fn left(&self) -> u64 {
+        self.pieces.as_ref().map_or(0, |pieces| pieces.rest.len() as u64)
+    }
+}
+
+impl Content {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
             Content::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Content::Boxed(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Content::Proxied(body) => Pin::new(body).poll_frame(cx),
         }
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Full(body) => body.is_end_stream(),
-            Content::Boxed(body) => body.is_end_stream(),
-            Content::Proxied(body) => body.is_end_stream(),
-        }
+impl Pieces {
+    fn next(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        Some(Ok(Frame::data(std::mem::take(&mut self.rest))))
     }
 
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Full(body) => body.size_hint(),
-            Content::Boxed(body) => body.size_hint(),
-            Content::Proxied(body) => body.size_hint(),
+    /// What goes out now of a frame.
+    fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.watch.piece_waits(self.answer);
+        match frame.into_data() {
+            Ok(mut data) => {
+                if data.len() > PIECE {
+                    self.rest = data.split_off(PIECE);
+                }
+                Frame::data(data)
+            }
+            Err(other) => other,
         }
     }
 }
@@ -104,54 +184,51 @@ impl Drop for ServerBody {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// Reads a whole body of at most `limit` bytes. What it takes of the memory for bodies is free again when the
+/// share is dropped.
 ///
 /// # Errors
-/// `request.body_too_large`, `request.timeout`, `request.incomplete_body`.
-pub async fn read_body<B>(headers: &HeaderMap, body: B, limit: usize) -> Result<Bytes>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
-    read_within(headers, body, limit, WHOLE).await
-}
-
-async fn read_within<B>(headers: &HeaderMap, mut body: B, limit: usize, whole: Duration) -> Result<Bytes>
+/// `request.body_too_large`, `request.timeout`, `request.incomplete_body`, `server.overloaded`.
+pub(crate) async fn read_body<B>(
+    headers: &HeaderMap,
+    mut body: B,
+    limit: usize,
+    limits: &BodyLimits,
+) -> Result<(Bytes, Share)>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     let mut allowance = Allowance::of(headers, limit as u64)?;
-    // Not by the headers: over HTTP/2 a body needs none.
-    let is_empty = body.is_end_stream();
+    // Not by the headers: over HTTP/2 a body needs none. A timer is not worth it for nothing.
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), limits.share()));
+    }
     let slow = |_| Error::invalid("request.timeout", "the body came too slowly");
+    let pause = PAUSE.min(limits.whole);
     let reading = async {
-        let mut first: Option<Bytes> = None;
-        let mut rest = BytesMut::new();
-        while let Some(frame) = tokio::time::timeout(PAUSE, body.frame()).await.map_err(slow)? {
+        let mut share = limits.share();
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = tokio::time::timeout(pause, body.frame()).await.map_err(slow)? {
             let frame = frame.map_err(|_| incomplete())?;
             allowance.take(&frame)?;
             let Ok(data) = frame.into_data() else { continue };
-            match &first {
-                None => first = Some(data),
-                Some(_) => rest.extend_from_slice(&data),
+            share.grow(data.len())?;
+            if first.is_empty() && whole.is_empty() {
+                first = data;
+                continue;
             }
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
         }
-        let first = first.unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&rest);
-        Ok(whole.freeze())
+        Ok((if whole.is_empty() { first } else { whole.freeze() }, share))
     };
-    // A timer is not worth it for nothing.
-    if is_empty {
-        return reading.await;
-    }
-    tokio::time::timeout(whole, reading).await.map_err(slow)?
+    tokio::time::timeout(limits.whole, reading).await.map_err(slow)?
 }
+
+/// The longest pause within a body.
+const PAUSE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -197,23 +274,37 @@ mod tests {
     async fn a_body_of_unknown_length_that_drips_is_given_up() {
         let drip = Drip(Box::pin(tokio::time::sleep(Duration::ZERO)));
         let headers = HeaderMap::new();
-        let reading = read_within(&headers, drip, 1 << 20, Duration::from_millis(50));
+        let limits = BodyLimits::new(Duration::from_millis(50), 0);
+        let reading = read_body(&headers, drip, 1 << 20, &limits);
         let read = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap();
         assert_eq!(read.unwrap_err().code(), "request.timeout");
     }
 
     #[tokio::test]
     async fn a_body_is_read_whole_and_never_beyond_its_limit() {
-        let headers = HeaderMap::new();
-        assert_eq!(read_body(&headers, Chunks(vec![b"ab", b"cd", b"e"]), 5).await.unwrap(), "abcde");
-        assert_eq!(read_body(&headers, Chunks(vec![]), 5).await.unwrap(), "");
-        let error = read_body(&headers, Chunks(vec![b"ab", b"cd", b"ef"]), 5).await.unwrap_err();
+        let (none, limits) = (HeaderMap::new(), BodyLimits::default());
+        let read = async |headers: &HeaderMap, chunks: &[&'static [u8]]| {
+            read_body(headers, Chunks(chunks.to_vec()), 5, &limits).await.map(|(body, _)| body)
+        };
+        assert_eq!(read(&none, &[b"ab", b"cd", b"e"]).await.unwrap(), "abcde");
+        assert_eq!(read(&none, &[]).await.unwrap(), "");
+        let error = read(&none, &[b"ab", b"cd", b"ef"]).await.unwrap_err();
         assert_eq!(error.code(), "request.body_too_large");
         let mut declared = HeaderMap::new();
         declared.insert(header::CONTENT_LENGTH, "6".parse().unwrap());
-        assert_eq!(
-            read_body(&declared, Chunks(vec![]), 5).await.unwrap_err().code(),
-            "request.body_too_large"
-        );
+        assert_eq!(read(&declared, &[]).await.unwrap_err().code(), "request.body_too_large");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_a_memory_and_small_ones_need_none() {
+        const LARGE: &[u8] = &[b' '; 20_000];
+        let (headers, limits) = (HeaderMap::new(), BodyLimits::new(Duration::from_secs(1), 30_000));
+        let read =
+            async |body: &'static [u8]| read_body(&headers, Chunks(vec![body]), 1 << 20, &limits).await;
+        let first = read(LARGE).await.unwrap();
+        assert_eq!(read(LARGE).await.err().unwrap().code(), "server.overloaded");
+        assert_eq!(read(b"small").await.unwrap().0, "small");
+        drop(first);
+        assert!(read(LARGE).await.is_ok());
     }
 }

@@ -1,62 +1,132 @@
-//! How many connections there may be, in all and of one address.
+//! How many connections and requests there may be at once, in all and of one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
-/// Counts connections.
+/// How much there may be at once.
+#[derive(Debug, Clone, Copy)]
+pub struct AtOnce {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address.
+    pub connections_per_address: usize,
+    /// Requests in all.
+    pub requests: usize,
+    /// Requests of one address.
+    pub requests_per_address: usize,
+}
+
+/// Counts connections and requests.
 #[derive(Clone)]
 pub struct Caps(Arc<Inner>);
 
 struct Inner {
-    total: usize,
-    per_address: usize,
-    open: Mutex<Open>,
+    most: AtOnce,
+    requests: AtomicUsize,
+    connections: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, Arc<Open>>>,
 }
 
+/// What is open of one address.
 #[derive(Default)]
 struct Open {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    connections: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 /// One connection; dropping it makes room.
 pub struct Permit {
     caps: Caps,
     address: IpAddr,
+    open: Arc<Open>,
+    /// A proxy that is trusted stands for many: only the caps in all count for it.
+    is_trusted: bool,
+}
+
+/// One request; dropping it makes room.
+pub struct RequestPermit(Arc<Permit>);
+
+/// Above which cap a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    /// That of its address.
+    Address,
+    /// That in all.
+    All,
 }
 
 impl Caps {
-    /// Caps in all and per address.
-    pub fn new(total: usize, per_address: usize) -> Caps {
-        Caps(Arc::new(Inner { total, per_address, open: Mutex::default() }))
+    /// With these caps.
+    pub fn new(most: AtOnce) -> Caps {
+        Caps(Arc::new(Inner {
+            most,
+            requests: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+        }))
     }
 
     /// Room for one more connection, or `None`.
-    pub fn admit(&self, address: IpAddr) -> Option<Permit> {
-        let address = network_of(address);
-        let mut open = self.0.open.lock();
-        let mine = open.by_address.get(&address).copied().unwrap_or(0);
-        if open.total >= self.0.total || mine >= self.0.per_address {
+    pub fn admit(&self, address: IpAddr, is_trusted: bool) -> Option<Permit> {
+        let (inner, address) = (&self.0, network_of(address));
+        let mut by_address = inner.by_address.lock();
+        let mine = by_address.get(&address).map_or(0, |open| open.connections.load(Relaxed));
+        let is_full = inner.connections.load(Relaxed) >= inner.most.connections;
+        if is_full || (!is_trusted && mine >= inner.most.connections_per_address) {
             return None;
         }
-        open.total += 1;
-        open.by_address.insert(address, mine + 1);
-        Some(Permit { caps: self.clone(), address })
+        inner.connections.fetch_add(1, Relaxed);
+        let open = by_address.entry(address).or_default();
+        open.connections.fetch_add(1, Relaxed);
+        Some(Permit { caps: self.clone(), address, open: Arc::clone(open), is_trusted })
+    }
+
+    /// Whether there is little room left for connections.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.connections.load(Relaxed).saturating_mul(4) > self.0.most.connections.saturating_mul(3)
+    }
+}
+
+impl Permit {
+    /// Room for one more request on this connection.
+    ///
+    /// # Errors
+    /// Above which cap it is.
+    pub fn request(self: &Arc<Permit>) -> Result<RequestPermit, Above> {
+        let most = &self.caps.0.most;
+        // Counted first: whoever comes at the same time sees it.
+        let permit = RequestPermit(Arc::clone(self));
+        let mine = self.open.requests.fetch_add(1, Relaxed);
+        let all = self.caps.0.requests.fetch_add(1, Relaxed);
+        if !self.is_trusted && mine >= most.requests_per_address {
+            return Err(Above::Address);
+        }
+        if all >= most.requests { Err(Above::All) } else { Ok(permit) }
+    }
+
+    /// Whether there is little room left for connections.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.caps.is_crowded()
+    }
+}
+
+impl Drop for RequestPermit {
+    fn drop(&mut self) {
+        self.0.open.requests.fetch_sub(1, Relaxed);
+        self.0.caps.0.requests.fetch_sub(1, Relaxed);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.caps.0.open.lock();
-        open.total = open.total.saturating_sub(1);
-        match open.by_address.get_mut(&self.address) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                open.by_address.remove(&self.address);
-            }
+        let mut by_address = self.caps.0.by_address.lock();
+        self.caps.0.connections.fetch_sub(1, Relaxed);
+        if self.open.connections.fetch_sub(1, Relaxed) == 1 {
+            by_address.remove(&self.address);
         }
     }
 }
@@ -73,28 +143,58 @@ fn network_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn caps(connections: usize, connections_per_address: usize) -> Caps {
+        Caps::new(AtOnce { connections, connections_per_address, requests: 3, requests_per_address: 2 })
+    }
+
     #[test]
     fn caps_hold_in_all_and_per_address_and_room_comes_back() {
         let (a, b, c) =
             ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap());
-        let caps = Caps::new(3, 2);
-        let first = caps.admit(a).unwrap();
-        let _second = caps.admit(a).unwrap();
-        assert!(caps.admit(a).is_none());
-        let _third = caps.admit(b).unwrap();
-        assert!(caps.admit(c).is_none());
+        let caps = caps(3, 2);
+        let first = caps.admit(a, false).unwrap();
+        let _second = caps.admit(a, false).unwrap();
+        assert!(caps.admit(a, false).is_none());
+        assert!(!caps.is_crowded());
+        let _third = caps.admit(b, false).unwrap();
+        assert!(caps.is_crowded());
+        assert!(caps.admit(c, false).is_none());
         drop(first);
-        assert!(caps.admit(c).is_some());
-        assert_eq!(caps.0.open.lock().by_address.len(), 2);
+        assert!(caps.admit(c, false).is_some());
+        assert_eq!(caps.0.by_address.lock().len(), 2);
     }
 
     #[test]
     fn an_ipv6_subscriber_counts_once() {
-        let caps = Caps::new(10, 1);
-        let _one = caps.admit("2001:db8::1".parse().unwrap()).unwrap();
-        assert!(caps.admit("2001:db8::ffff:2".parse().unwrap()).is_none());
-        assert!(caps.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
-        let _four = caps.admit("::ffff:10.0.0.1".parse().unwrap()).unwrap();
-        assert!(caps.admit("10.0.0.1".parse().unwrap()).is_none());
+        let caps = caps(10, 1);
+        let _one = caps.admit("2001:db8::1".parse().unwrap(), false).unwrap();
+        assert!(caps.admit("2001:db8::ffff:2".parse().unwrap(), false).is_none());
+        assert!(caps.admit("2001:db8:0:1::1".parse().unwrap(), false).is_some());
+        let _four = caps.admit("::ffff:10.0.0.1".parse().unwrap(), false).unwrap();
+        assert!(caps.admit("10.0.0.1".parse().unwrap(), false).is_none());
+    }
+
+    #[test]
+    fn requests_count_over_all_connections_of_an_address() {
+        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let caps = caps(10, 10);
+        let [one, two, other] = [a, a, b].map(|address| Arc::new(caps.admit(address, false).unwrap()));
+        let first = one.request().unwrap();
+        let _second = two.request().unwrap();
+        assert_eq!(two.request().err(), Some(Above::Address));
+        let _third = other.request().unwrap();
+        assert_eq!(other.request().err(), Some(Above::All));
+        drop(first);
+        assert!(one.request().is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_stands_for_many() {
+        let proxy = "10.0.0.1".parse().unwrap();
+        let caps = caps(3, 1);
+        let many: Vec<_> = (0..3).map(|_| Arc::new(caps.admit(proxy, true).unwrap())).collect();
+        assert!(caps.admit(proxy, true).is_none());
+        let _requests: Vec<_> = many.iter().map(|permit| permit.request().unwrap()).collect();
+        assert_eq!(many.first().unwrap().request().err(), Some(Above::All));
     }
 }

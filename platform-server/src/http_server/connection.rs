@@ -7,40 +7,32 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use platform_core::kernel::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::watchdog::{Deadlines, Watch, Watched};
+use super::watchdog::{Watch, Watched};
 use crate::app::{App, Peer};
 
 pub(super) type Builder = auto::Builder<TokioExecutor>;
 
-/// Bytes of the read buffer of HTTP/1, which is also the limit of a head (431 above it).
-const HEAD_BYTES: usize = 32 * 1024;
-/// Bytes of a header list of HTTP/2 (hyper's default).
-const HEADER_LIST_BYTES: u32 = 16 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 128;
-/// Streams that a peer may reset before we have looked at them (rapid reset, CVE-2023-44487).
-const PENDING_RESETS: usize = 20;
-
 /// How connections are served. A request has at most 100 header fields, which is hyper's own limit: to set it,
-/// even to the same number, makes hyper fill two tables for every head. Deadlines are the watchdog's: hyper's own header timer costs a timer
-/// per request and cannot tell a slow head from an idle connection.
+/// even to the same number, makes hyper fill two tables for every head. Deadlines are the watchdog's: hyper's own
+/// header timer costs a timer per request and cannot tell a slow head from an idle connection.
 pub(super) fn builder() -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(limits::HEAD_BYTES)
         .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADER_LIST_BYTES)
-        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_concurrent_streams(limits::STREAMS)
+        .max_header_list_size(limits::HEADER_LIST_BYTES)
+        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
@@ -53,10 +45,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     is_tls: bool,
     app: Arc<App>,
     builder: &Builder,
-    deadlines: Deadlines,
+    watch: Arc<Watch>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let watch = Watch::new(deadlines);
     let peer = Arc::new(Peer { address, is_tls, watch: Arc::clone(&watch) });
     let service = service_fn(move |request| {
         let (app, peer) = (Arc::clone(&app), Arc::clone(&peer));

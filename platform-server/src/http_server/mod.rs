@@ -4,6 +4,7 @@ mod allowance;
 mod body;
 mod caps;
 mod connection;
+mod memory;
 mod tls;
 mod watchdog;
 
@@ -16,10 +17,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use allowance::{Allowance, incomplete};
-pub use body::{BoxError, OnEnd, ServerBody, read_body};
-pub use caps::Caps;
+pub(crate) use body::read_body;
+pub use body::{BoxError, OnEnd, ServerBody};
+pub use caps::{Above, AtOnce, Caps, Permit, RequestPermit};
+pub use memory::BodyLimits;
 pub use tls::{Tls, TlsError};
 pub use watchdog::{Deadlines, Watch};
+
+use platform_core::kernel::limits;
 
 use crate::app::App;
 
@@ -33,10 +38,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// Deadlines of one connection.
     pub deadlines: Deadlines,
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections of one address.
-    pub connections_per_address: usize,
+    /// How many connections and requests there may be at once.
+    pub at_once: AtOnce,
     /// How long requests may take to finish after the server was told to stop.
     pub drain: Duration,
 }
@@ -45,8 +48,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             deadlines: Deadlines::default(),
-            connections: 10_000,
-            connections_per_address: 1_000,
+            at_once: AtOnce {
+                connections: limits::CONNECTIONS,
+                connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+                requests: limits::REQUESTS,
+                requests_per_address: limits::REQUESTS_PER_ADDRESS,
+            },
             drain: Duration::from_secs(30),
         }
     }
@@ -81,7 +88,7 @@ impl HttpServer {
 
     /// Serves until `stop` turns true, then lets running requests finish.
     pub async fn run(self, app: Arc<App>, mut stop: watch::Receiver<bool>) {
-        let caps = Caps::new(self.limits.connections, self.limits.connections_per_address);
+        let caps = Caps::new(self.limits.at_once);
         let builder = Arc::new(connection::builder());
         let mut connections = JoinSet::new();
         loop {
@@ -100,15 +107,15 @@ impl HttpServer {
                 }
             };
             // Above a cap the connection is closed at once: nothing is read from it.
-            let Some(permit) = caps.admit(peer.ip()) else {
+            let Some(permit) = caps.admit(peer.ip(), app.trusts(peer.ip())) else {
                 app.metrics().connections_refused.inc();
                 continue;
             };
             let (app, builder, stop) = (Arc::clone(&app), Arc::clone(&builder), stop.clone());
             let (deadlines, tls) = (self.limits.deadlines, self.tls.clone());
             connections.spawn(async move {
-                let _permit = permit;
-                serve(stream, peer, app, &builder, tls, deadlines, stop).await;
+                let permit = Arc::new(permit);
+                serve(stream, peer, app, &builder, tls, (deadlines, permit), stop).await;
             });
         }
         drop(self.listener);
@@ -125,15 +132,16 @@ async fn serve(
     app: Arc<App>,
     builder: &connection::Builder,
     tls: Option<Tls>,
-    deadlines: Deadlines,
+    (deadlines, permit): (Deadlines, Arc<Permit>),
     stop: watch::Receiver<bool>,
 ) {
     // Without it small replies wait for the peer's delayed ACK.
     let _ = stream.set_nodelay(true);
+    let watch = Watch::new(deadlines, Some(permit));
     match tls {
-        None => connection::serve(stream, peer, false, app, builder, deadlines, stop).await,
+        None => connection::serve(stream, peer, false, app, builder, watch, stop).await,
         Some(tls) => match tokio::time::timeout(deadlines.header, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, peer, true, app, builder, deadlines, stop).await,
+            Ok(Ok(stream)) => connection::serve(stream, peer, true, app, builder, watch, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake timed out"),
         },

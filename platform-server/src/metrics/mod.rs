@@ -3,10 +3,12 @@
 mod observed;
 mod process;
 mod reading;
+mod scrape;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use platform_core::Platform;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -21,9 +23,13 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::rest::Answered;
 
 use observed::Observed;
+use scrape::Scrapes;
 
 /// The buckets that the conventions prescribe for HTTP.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// The status of a request that its client took back, as nginx writes it.
+const GIVEN_UP: u16 = 499;
 
 /// Labels of `http_server_request_duration_seconds`. Each has few values: a route is a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,12 +43,12 @@ pub(crate) struct RequestLabels {
 }
 
 impl RequestLabels {
-    /// What is known before the answer.
+    /// What is known before the answer; without one, the client has taken its request back.
     pub(crate) fn new(method: &Method, version: Version, is_tls: bool) -> RequestLabels {
         RequestLabels {
             http_request_method: method_name(method),
             http_route: Cow::Borrowed("unmatched"),
-            http_response_status_code: 0,
+            http_response_status_code: GIVEN_UP,
             url_scheme: scheme(is_tls),
             network_protocol_version: match version {
                 Version::HTTP_2 => "2",
@@ -53,14 +59,13 @@ impl RequestLabels {
         }
     }
 
-    /// The same with the answer.
-    pub(crate) fn answered(mut self, status: StatusCode, answered: Option<&Answered>) -> RequestLabels {
+    /// What its answer says.
+    pub(crate) fn answered(&mut self, status: StatusCode, answered: Option<&Answered>) {
         self.http_response_status_code = status.as_u16();
         if let Some(answered) = answered {
             self.http_route = answered.route.clone();
             self.error_type = answered.code.unwrap_or("");
         }
-        self
     }
 
     pub(crate) fn method(&self) -> &'static str {
@@ -119,6 +124,7 @@ pub struct Metrics {
     sign_ins: Family<OutcomeLabel, Counter>,
     observed: Observed,
     pub(crate) connections_refused: Counter,
+    scrapes: Scrapes,
 }
 
 impl Metrics {
@@ -149,7 +155,15 @@ impl Metrics {
         let observed = Observed::register(&mut registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("platform_build", "The build", build);
-        Metrics { registry, durations, active, sign_ins, observed, connections_refused }
+        Metrics {
+            registry,
+            durations,
+            active,
+            sign_ins,
+            observed,
+            connections_refused,
+            scrapes: Scrapes::default(),
+        }
     }
 
     /// A request has begun.
@@ -173,9 +187,12 @@ impl Metrics {
     }
 
     /// The text of `/metrics`, with what is only now looked up.
-    pub(crate) async fn look_and_render(&self, platform: &Platform) -> String {
-        self.observed.look(platform).await;
-        self.render()
+    pub(crate) async fn scraped(&self, platform: &Platform) -> Bytes {
+        let look = async || {
+            self.observed.look(platform).await;
+            self.render()
+        };
+        self.scrapes.text(look).await
     }
 
     fn render(&self) -> String {
@@ -201,8 +218,8 @@ mod tests {
         let metrics = Metrics::new();
         let method = Method::from_bytes(b"BREW").unwrap();
         metrics.request_begins(&method, false);
-        let labels =
-            RequestLabels::new(&method, Version::HTTP_11, false).answered(StatusCode::NOT_FOUND, None);
+        let mut labels = RequestLabels::new(&method, Version::HTTP_11, false);
+        labels.answered(StatusCode::NOT_FOUND, None);
         metrics.request_ends(&method, false, &labels, Duration::from_millis(7));
         let text = metrics.render();
         assert!(text.contains(

@@ -227,7 +227,7 @@ mod tests {
             is_tls: true,
             version: Version::HTTP_11,
             authority: Some(HeaderValue::from_static("shop.example")),
-            watch: &Watch::new(Deadlines::default()),
+            watch: &Watch::new(Deadlines::default(), None),
         };
         let mut headers = headers(pairs);
         towards_upstream(&mut headers, &hop, None).unwrap();

@@ -56,7 +56,8 @@ impl Proxy {
     /// Forwards one request.
     ///
     /// # Errors
-    /// `gateway.bad_upstream`, `gateway.upstream_timeout`, `gateway.circuit_open`, `request.body_too_large`.
+    /// `gateway.bad_upstream`, `gateway.upstream_timeout`, `gateway.circuit_open`, `gateway.upstream_busy`,
+    /// `request.body_too_large`.
     pub(crate) async fn forward(
         &self,
         request: Request<Incoming>,
@@ -71,7 +72,7 @@ impl Proxy {
         let mut body = Some(if body.is_end_stream() { RequestBody::Empty } else { upload.body(body) });
         let mut tried: Vec<Arc<Endpoint>> = Vec::new();
         loop {
-            let lease = forward.target.lease((forward.now)(), &tried)?;
+            let lease = forward.target.lease((forward.now)(), &tried, forward.route.waiting_limit())?;
             let endpoint = Arc::clone(lease.endpoint());
             let attempts = tried.len() as u32 + 1;
             // When these fail, the lease is dropped and counts for nothing.

@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use platform_core::gateway::Destination;
-use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result, limits};
+use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result};
 use tower::ServiceExt;
 
 use super::extract::Received;
@@ -160,7 +160,8 @@ async fn attempt(
     headers::require_identity(&parts.headers)?;
     let awaited = headers::awaited(&parts.headers)?;
     let path = path?;
-    let body = read_body(&parts.headers, body, limits::BODY_BYTES).await?;
+    // Held until the handler is done: what it makes of the body is about as large.
+    let (body, _share) = read_body(&parts.headers, body, endpoint.body_limit(), &server.bodies).await?;
     *is_unread = false;
     if !awaited.is_empty() {
         server.platform.wait_for(&awaited, CONSISTENCY_TIMEOUT).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Response};
 use platform_core::gateway::Access;
-use platform_core::kernel::{BoxFuture, Result};
+use platform_core::kernel::{BoxFuture, Result, limits};
 
 use super::Call;
 use super::extract::{Extract, Received};
@@ -54,6 +54,11 @@ impl Endpoint {
         patch => PATCH;
         /// Removes something.
         delete => DELETE;
+    }
+
+    /// Bytes of a body at most: little from who is not known.
+    pub(crate) fn body_limit(&self) -> usize {
+        if self.access == Access::Open { limits::OPEN_BODY_BYTES } else { limits::BODY_BYTES }
     }
 
     fn new<I, H: Handler<I>>(

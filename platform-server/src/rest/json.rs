@@ -20,24 +20,19 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| Error::invalid("request.invalid_body", error.to_string()))
 }
 
-/// Checks syntax, depth (at most [`limits::JSON_DEPTH`]) and keys.
+/// Checks syntax, depth (at most [`limits::JSON_DEPTH`]), number of values (at most [`limits::JSON_VALUES`]) and
+/// keys (at most [`limits::JSON_KEYS`] in an object, none twice).
 ///
 /// # Errors
-/// `request.malformed_json`, `request.too_deep`, `request.duplicate_key`.
+/// `request.malformed_json`, `request.too_deep`, `request.too_many_values`, `request.too_many_keys`,
+/// `request.duplicate_key`.
 pub(crate) fn check(body: &[u8]) -> Result<()> {
-    let violation = Cell::new(None);
+    let state = State { violation: Cell::new(None), values: Cell::new(0) };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let walk = Walk { depth: 0, violation: &violation };
+    let walk = Walk { depth: 0, state: &state };
     walk.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|error| {
-        match violation.get() {
-            Some(Violation::TooDeep) => Error::invalid("request.too_deep", "JSON is at most 32 deep")
-                .with("line", error.line())
-                .with("column", error.column()),
-            Some(Violation::DuplicateKey) => {
-                Error::invalid("request.duplicate_key", "a key occurs twice in an object")
-                    .with("line", error.line())
-                    .with("column", error.column())
-            }
+        match state.violation.get() {
+            Some(violation) => violation.error().with("line", error.line()).with("column", error.column()),
             None => Error::invalid("request.malformed_json", error.to_string()),
         }
     })
@@ -46,19 +41,44 @@ pub(crate) fn check(body: &[u8]) -> Result<()> {
 #[derive(Clone, Copy)]
 enum Violation {
     TooDeep,
+    TooManyValues,
+    TooManyKeys,
     DuplicateKey,
+}
+
+impl Violation {
+    fn error(self) -> Error {
+        match self {
+            Violation::TooDeep => Error::invalid("request.too_deep", "JSON is at most 32 deep"),
+            Violation::TooManyValues => {
+                Error::invalid("request.too_many_values", "JSON has at most 150,000 values and keys")
+            }
+            Violation::TooManyKeys => {
+                Error::invalid("request.too_many_keys", "an object has at most 1,000 keys")
+            }
+            Violation::DuplicateKey => {
+                Error::invalid("request.duplicate_key", "a key occurs twice in an object")
+            }
+        }
+    }
+}
+
+/// What the whole walk knows.
+struct State {
+    violation: Cell<Option<Violation>>,
+    values: Cell<usize>,
 }
 
 /// Walks over a value without keeping it.
 #[derive(Clone, Copy)]
 struct Walk<'a> {
     depth: usize,
-    violation: &'a Cell<Option<Violation>>,
+    state: &'a State,
 }
 
 impl Walk<'_> {
     fn refuse<E: serde::de::Error>(&self, violation: Violation) -> E {
-        self.violation.set(Some(violation));
+        self.state.violation.set(Some(violation));
         E::custom("refused")
     }
 
@@ -68,12 +88,20 @@ impl Walk<'_> {
         }
         Ok(Walk { depth: self.depth + 1, ..self })
     }
+
+    /// Counts a value or a key.
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        let values = self.state.values.get() + 1;
+        self.state.values.set(values);
+        if values > limits::JSON_VALUES { Err(self.refuse(Violation::TooManyValues)) } else { Ok(()) }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -114,6 +142,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 entries.next_value::<IgnoredAny>()?;
                 return Err(self.refuse(Violation::DuplicateKey));
             }
+            if keys.len() > limits::JSON_KEYS {
+                return Err(self.refuse(Violation::TooManyKeys));
+            }
+            self.count()?;
             entries.next_value_seed(inner)?;
         }
         Ok(())
@@ -142,6 +174,22 @@ mod tests {
         assert_eq!(code(&nested(33)), "request.too_deep");
         assert_eq!(code(&"[".repeat(1_000_000)), "request.too_deep");
         assert_eq!(code(&r#"{"a":"#.repeat(100_000)), "request.too_deep");
+    }
+
+    #[test]
+    fn values_and_keys_are_bounded_exactly() {
+        let list = |values: usize| format!("[{}]", vec!["0"; values].join(","));
+        assert_eq!(code(&list(149_999)), "ok");
+        assert_eq!(code(&list(150_000)), "request.too_many_values");
+        let object = |keys: usize| {
+            let keys: Vec<String> = (0..keys).map(|key| format!("\"{key}\":0")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        assert_eq!(code(&object(1_000)), "ok");
+        assert_eq!(code(&object(1_001)), "request.too_many_keys");
+        assert_eq!(code(&list(2)), "ok");
+        let many = vec![object(999); 76].join(",");
+        assert_eq!(code(&format!("[{many}]")), "request.too_many_values");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Reply for Text {
 }
 
 /// 200 with metrics in OpenMetrics' text format.
-pub struct OpenMetrics(pub String);
+pub struct OpenMetrics(pub Bytes);
 
 impl OpenMetrics {
     const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -110,7 +110,7 @@ impl Reply for OpenMetrics {
     }
 
     fn into_response(self) -> Result<Response<Bytes>> {
-        Ok(rendered(200, OpenMetrics::TYPE, self.0.into()))
+        Ok(rendered(200, OpenMetrics::TYPE, self.0))
     }
 }
 

@@ -1,11 +1,14 @@
 //! Health and the description of the interface.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use platform_core::kernel::{Error, Result};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Access, Call, Endpoint, Json, OpenMetrics, document, table};
+use super::reply::rendered;
+use super::{Access, Call, Endpoint, Json, OpenMetrics, Raw, document, table};
 
 /// The endpoints of the server itself.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -56,9 +59,11 @@ async fn health(call: Call) -> Result<Json<ServerHealth>> {
 }
 
 async fn metrics(call: Call) -> Result<OpenMetrics> {
-    Ok(OpenMetrics(call.server.metrics.look_and_render(call.platform()).await))
+    Ok(OpenMetrics(call.server.metrics.scraped(call.platform()).await))
 }
 
-async fn openapi(_: Call) -> Result<Json<Value>> {
-    Ok(Json::new(document(&table())))
+async fn openapi(_: Call) -> Result<Raw> {
+    // Made once: anybody may ask for it, and as often as they like.
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document(&table()).to_string().into());
+    Ok(Raw(rendered(200, "application/json", DOCUMENT.clone())))
 }

@@ -1,7 +1,7 @@
 //! Passwords: the policy, and Argon2id (RFC 9106) in PHC strings.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Params, Version};
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine};
 
@@ -9,6 +9,7 @@ use crate::kernel::{Error, Result, Secret, limits};
 use crate::users::Email;
 
 use super::super::Argon2Config;
+use super::hash_memory::HashMemory;
 
 /// Checks a new password: 15 to 1,024 bytes, not the e-mail address. No rule of composition
 /// (NIST SP 800-63B-4, 3.1.1.2).
@@ -33,13 +34,35 @@ pub(in crate::auth) fn check_policy(password: &Secret, email: &Email) -> Result<
 ///
 /// # Errors
 /// `auth.hash_failed` when the parameters are refused or memory is short.
-pub(in crate::auth) fn hash(config: Argon2Config, password: &Secret, salt: &[u8; 16]) -> Result<String> {
+pub(in crate::auth) fn hash(
+    memory: &HashMemory,
+    config: Argon2Config,
+    password: &Secret,
+    salt: &[u8; 16],
+) -> Result<String> {
     let params = Params::new(config.memory_kib, config.iterations, config.parallelism, None)
         .map_err(|error| failed().because(error))?;
-    let hash: PasswordHash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_with_salt(password.expose().as_bytes(), salt)
-        .map_err(|error| failed().because(error))?;
+    let output = output(memory, &params, password, salt)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).map_err(|error| failed().because(error))?,
+        salt: Some(Salt::new(salt).map_err(|error| failed().because(error))?),
+        hash: Some(output),
+    };
     Ok(hash.to_string())
+}
+
+/// The hash itself.
+fn output(memory: &HashMemory, params: &Params, password: &Secret, salt: &[u8]) -> Result<Output> {
+    let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    memory
+        .with(params.block_count(), |blocks| {
+            context.hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut output, blocks)
+        })
+        .map_err(|error| failed().because(error))?;
+    Output::new(&output).map_err(|error| failed().because(error))
 }
 
 /// What a comparison of a password with a hash came to.
@@ -57,23 +80,31 @@ pub(in crate::auth) enum Verdict {
 ///
 /// # Errors
 /// `auth.hash_invalid` for what is not an Argon2id hash.
-pub(in crate::auth) fn verify(config: Argon2Config, password: &Secret, stored: &str) -> Result<Verdict> {
+pub(in crate::auth) fn verify(
+    memory: &HashMemory,
+    config: Argon2Config,
+    password: &Secret,
+    stored: &str,
+) -> Result<Verdict> {
     let invalid = || Error::data_loss("auth.hash_invalid", "a stored password hash cannot be read");
     let hash = PasswordHash::new(stored).map_err(|error| invalid().because(error))?;
-    if hash.algorithm.as_str() != "argon2id" {
+    let is_ours = hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version.is_none_or(|version| version == u32::from(Version::V0x13));
+    let (Some(salt), Some(expected), true) = (&hash.salt, &hash.hash, is_ours) else {
+        return Err(invalid());
+    };
+    if expected.as_bytes().len() != Params::DEFAULT_OUTPUT_LEN {
         return Err(invalid());
     }
     let used = Params::try_from(&hash).map_err(|error| invalid().because(error))?;
-    let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, used.clone());
-    match PasswordVerifier::<PasswordHash>::verify_password(&context, password.expose().as_bytes(), &hash) {
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-        Err(error) => Err(failed().because(error)),
-        Ok(()) => {
-            let now = (config.memory_kib, config.iterations, config.parallelism);
-            let same = (used.m_cost(), used.t_cost(), used.p_cost()) == now;
-            Ok(if same { Verdict::Right } else { Verdict::RightButOutdated })
-        }
+    let output = output(memory, &used, password, salt)?;
+    // In constant time.
+    if output != *expected {
+        return Ok(Verdict::Wrong);
     }
+    let now = (config.memory_kib, config.iterations, config.parallelism);
+    let same = (used.m_cost(), used.t_cost(), used.p_cost()) == now;
+    Ok(if same { Verdict::Right } else { Verdict::RightButOutdated })
 }
 
 /// A hash that no password has: random bytes in the form of a hash at the configured cost. A
@@ -112,40 +143,59 @@ mod tests {
 
     #[test]
     fn a_password_is_verified_exactly_as_typed() {
-        let stored = hash(CHEAP, &secret(" Correct Horse "), &[7; 16]).unwrap();
-        assert_eq!(verify(CHEAP, &secret(" Correct Horse "), &stored).unwrap(), Verdict::Right);
+        let stored = hash(&HashMemory::default(), CHEAP, &secret(" Correct Horse "), &[7; 16]).unwrap();
+        assert_eq!(
+            verify(&HashMemory::default(), CHEAP, &secret(" Correct Horse "), &stored).unwrap(),
+            Verdict::Right
+        );
         for other in ["Correct Horse", " correct horse ", " Correct Horse", " Correct Horse \0", ""] {
-            assert_eq!(verify(CHEAP, &secret(other), &stored).unwrap(), Verdict::Wrong, "{other:?}");
+            assert_eq!(
+                verify(&HashMemory::default(), CHEAP, &secret(other), &stored).unwrap(),
+                Verdict::Wrong,
+                "{other:?}"
+            );
         }
         let long = "x".repeat(1_024);
-        let stored = hash(CHEAP, &secret(&long), &[7; 16]).unwrap();
-        assert_eq!(verify(CHEAP, &secret(&long[..1_023]), &stored).unwrap(), Verdict::Wrong);
+        let stored = hash(&HashMemory::default(), CHEAP, &secret(&long), &[7; 16]).unwrap();
+        assert_eq!(
+            verify(&HashMemory::default(), CHEAP, &secret(&long[..1_023]), &stored).unwrap(),
+            Verdict::Wrong
+        );
     }
 
     #[test]
     fn a_hash_at_another_cost_is_right_but_outdated() {
-        let stored = hash(CHEAP, &secret("correct horse battery"), &[7; 16]).unwrap();
+        let stored = hash(&HashMemory::default(), CHEAP, &secret("correct horse battery"), &[7; 16]).unwrap();
         let dearer = Argon2Config { memory_kib: 128, ..CHEAP };
         assert_eq!(
-            verify(dearer, &secret("correct horse battery"), &stored).unwrap(),
+            verify(&HashMemory::default(), dearer, &secret("correct horse battery"), &stored).unwrap(),
             Verdict::RightButOutdated
         );
-        assert_eq!(verify(dearer, &secret("wrong horse battery.."), &stored).unwrap(), Verdict::Wrong);
+        assert_eq!(
+            verify(&HashMemory::default(), dearer, &secret("wrong horse battery.."), &stored).unwrap(),
+            Verdict::Wrong
+        );
     }
 
     #[test]
     fn the_stored_form_is_a_phc_string_at_the_configured_cost() {
-        let stored = hash(Argon2Config::default(), &secret("correct horse battery"), &[0; 16]).unwrap();
+        let stored =
+            hash(&HashMemory::default(), Argon2Config::default(), &secret("correct horse battery"), &[0; 16])
+                .unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"), "{stored}");
     }
 
     #[test]
     fn nobodys_hash_has_the_form_and_cost_of_any_other_and_no_password() {
         let nobody = nobodys_hash(CHEAP, [1; 16], [2; 32]);
-        let somebody = hash(CHEAP, &secret("correct horse battery"), &[1; 16]).unwrap();
+        let somebody =
+            hash(&HashMemory::default(), CHEAP, &secret("correct horse battery"), &[1; 16]).unwrap();
         assert_eq!(nobody.len(), somebody.len());
         assert_eq!(nobody.rsplit_once('$').unwrap().0, somebody.rsplit_once('$').unwrap().0);
-        assert_eq!(verify(CHEAP, &secret("correct horse battery"), &nobody).unwrap(), Verdict::Wrong);
+        assert_eq!(
+            verify(&HashMemory::default(), CHEAP, &secret("correct horse battery"), &nobody).unwrap(),
+            Verdict::Wrong
+        );
     }
 
     #[test]
@@ -153,7 +203,10 @@ mod tests {
         for stored in
             ["", "plain", "$argon2i$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"]
         {
-            assert_eq!(verify(CHEAP, &secret("x"), stored).unwrap_err().code(), "auth.hash_invalid");
+            assert_eq!(
+                verify(&HashMemory::default(), CHEAP, &secret("x"), stored).unwrap_err().code(),
+                "auth.hash_invalid"
+            );
         }
     }
 }

@@ -37,6 +37,8 @@ impl Endpoint {
 pub struct Pool {
     endpoints: Vec<Arc<Endpoint>>,
     turn: AtomicUsize,
+    /// Requests that wait for an answer.
+    waiting: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -77,9 +79,12 @@ impl Pool {
     /// left, since asking is then better than certain failure. The lease is to be finished with the outcome;
     /// dropped unfinished, it counts for nothing.
     ///
+    /// At most `waiting` leases are out at once: what hangs must not gather the requests of everybody.
+    ///
     /// # Errors
-    /// `gateway.circuit_open`.
-    pub fn lease(self: &Arc<Self>, now: Timestamp, tried: &[Arc<Endpoint>]) -> Result<Lease> {
+    /// `gateway.circuit_open`, `gateway.upstream_busy`.
+    pub fn lease(self: &Arc<Self>, now: Timestamp, tried: &[Arc<Endpoint>], waiting: usize) -> Result<Lease> {
+        let place = Place::take(self, waiting)?;
         {
             let mut state = self.state.lock();
             state.circuit.acquire(now).map_err(error::circuit_open)?;
@@ -98,9 +103,7 @@ impl Pool {
             .or_else(|| in_turn().find(untried))
             .or_else(|| in_turn().next());
         match chosen {
-            Some(endpoint) => {
-                Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), open: true })
-            }
+            Some(endpoint) => Ok(Lease { place, endpoint: Arc::clone(endpoint), open: true }),
             None => {
                 self.state.lock().circuit.forget();
                 Err(error::circuit_open(Duration::from_secs(1)))
@@ -124,10 +127,32 @@ impl Pool {
     }
 }
 
+/// One of those who wait; dropping it makes room.
+#[derive(Debug)]
+struct Place(Arc<Pool>);
+
+impl Place {
+    fn take(pool: &Arc<Pool>, most: usize) -> Result<Place> {
+        let place = Place(Arc::clone(pool));
+        // Counted first: whoever comes at the same time sees it.
+        if pool.waiting.fetch_add(1, Ordering::Relaxed) < most {
+            Ok(place)
+        } else {
+            Err(error::upstream_busy())
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An endpoint's turn.
 #[derive(Debug)]
 pub struct Lease {
-    pool: Arc<Pool>,
+    place: Place,
     endpoint: Arc<Endpoint>,
     open: bool,
 }
@@ -146,14 +171,14 @@ impl Lease {
             let mut health = self.endpoint.health.lock();
             if success { health.success() } else { health.failure(now) }
         }
-        self.pool.state.lock().circuit.record(success, now);
+        self.place.0.state.lock().circuit.record(success, now);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.open {
-            self.pool.state.lock().circuit.forget();
+            self.place.0.state.lock().circuit.forget();
         }
     }
 }
@@ -188,7 +213,12 @@ impl Upstreams {
         }
         let pool = match before.pools.get(key) {
             Some(pool) => Arc::clone(pool),
-            None => Arc::new(Pool { endpoints, turn: AtomicUsize::new(0), state: Mutex::default() }),
+            None => Arc::new(Pool {
+                endpoints,
+                turn: AtomicUsize::new(0),
+                waiting: AtomicUsize::new(0),
+                state: Mutex::default(),
+            }),
         };
         self.pools.insert(key.clone(), Arc::clone(&pool));
         Ok(pool)
@@ -212,7 +242,7 @@ mod tests {
     fn endpoints_take_turns() {
         let pool = pool(&["http://a", "http://b", "http://c"]);
         let hosts: Vec<_> =
-            (0..6).map(|_| pool.lease(now(), &[]).unwrap().endpoint().url().host().to_owned()).collect();
+            (0..6).map(|_| pool.lease(now(), &[], 100).unwrap().endpoint().url().host().to_owned()).collect();
         assert_eq!(hosts, ["a", "b", "c", "a", "b", "c"]);
     }
 
@@ -220,16 +250,16 @@ mod tests {
     fn an_endpoint_that_fails_is_passed_over_until_its_time_is_up() {
         let pool = pool(&["http://a", "http://b"]);
         for _ in 0..10 {
-            let lease = pool.lease(now(), &[]).unwrap();
+            let lease = pool.lease(now(), &[], 100).unwrap();
             let outcome =
                 if lease.endpoint().url().host() == "a" { Outcome::Failed } else { Outcome::Answered };
             lease.finish(outcome, now());
         }
         for _ in 0..4 {
-            assert_eq!(pool.lease(now(), &[]).unwrap().endpoint().url().host(), "b");
+            assert_eq!(pool.lease(now(), &[], 100).unwrap().endpoint().url().host(), "b");
         }
         let later = Timestamp::from_secs(1_005);
-        assert!((0..2).any(|_| pool.lease(later, &[]).unwrap().endpoint().url().host() == "a"));
+        assert!((0..2).any(|_| pool.lease(later, &[], 100).unwrap().endpoint().url().host() == "a"));
     }
 
     #[test]
@@ -240,8 +270,8 @@ mod tests {
                 endpoint.health.lock().failure(now());
             }
         }
-        let first = Arc::clone(pool.lease(now(), &[]).unwrap().endpoint());
-        let second = pool.lease(now(), std::slice::from_ref(&first)).unwrap();
+        let first = Arc::clone(pool.lease(now(), &[], 100).unwrap().endpoint());
+        let second = pool.lease(now(), std::slice::from_ref(&first), 100).unwrap();
         assert!(!Arc::ptr_eq(&first, second.endpoint()));
     }
 
@@ -249,16 +279,16 @@ mod tests {
     fn a_service_that_fails_is_left_alone_and_unfinished_leases_count_for_nothing() {
         let pool = pool(&["http://a"]);
         for _ in 0..20 {
-            pool.lease(now(), &[]).unwrap().finish(Outcome::Failed, now());
+            pool.lease(now(), &[], 100).unwrap().finish(Outcome::Failed, now());
         }
-        let error = pool.lease(now(), &[]).unwrap_err();
+        let error = pool.lease(now(), &[], 100).unwrap_err();
         assert_eq!(error.code(), "gateway.circuit_open");
         let later = Timestamp::from_secs(1_006);
         for _ in 0..50 {
-            drop(pool.lease(later, &[]).unwrap());
+            drop(pool.lease(later, &[], 100).unwrap());
         }
         for _ in 0..3 {
-            pool.lease(later, &[]).unwrap().finish(Outcome::Answered, later);
+            pool.lease(later, &[], 100).unwrap().finish(Outcome::Answered, later);
         }
         assert_eq!(pool.circuit(), CircuitState::Closed);
     }
@@ -273,6 +303,20 @@ mod tests {
         let other = new.pool(&target(&["http://b"]), &old).unwrap();
         assert!(Arc::ptr_eq(&first, &same));
         assert!(Arc::ptr_eq(&first.endpoints()[1], &other.endpoints()[0]));
+    }
+
+    #[test]
+    fn no_more_wait_than_may_and_whoever_is_answered_makes_room() {
+        let pool = pool(&["http://a"]);
+        let first = pool.lease(now(), &[], 2).unwrap();
+        let second = pool.lease(now(), &[], 2).unwrap();
+        let error = pool.lease(now(), &[], 2).unwrap_err();
+        assert_eq!((error.code(), error.kind().http_status()), ("gateway.upstream_busy", 503));
+        first.finish(Outcome::Answered, now());
+        let third = pool.lease(now(), &[], 2).unwrap();
+        assert!(pool.lease(now(), &[], 2).is_err());
+        drop((second, third));
+        assert!(pool.lease(now(), &[], 2).is_ok());
     }
 
     #[test]

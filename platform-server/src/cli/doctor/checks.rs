@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use embedded_store::{KEY_VARIABLE, check_stores, key_path};
 
+use super::super::descriptors;
 use super::Finding::{self, Bad, Doubtful, Good};
 use crate::config::Config;
 use crate::http_server::Tls;
@@ -31,13 +32,12 @@ pub(super) fn clock(_: &Config) -> Finding {
 }
 
 pub(super) fn file_descriptors(config: &Config) -> Finding {
-    // A proxied request holds two; stores and logs take a few hundred.
-    let wanted = config.server.connections as u64 * 2 + 512;
+    let wanted = descriptors::needed(config.server.connections);
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let open = limits
         .lines()
         .find(|line| line.starts_with("Max open files"))
-        .and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        .and_then(|line| line.split_whitespace().nth(4)?.parse::<u64>().ok());
     match open {
         Some(open) if open < wanted => Doubtful(
             format!(
