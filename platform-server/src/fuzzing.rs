@@ -26,7 +26,7 @@ pub fn config(text: &str) -> Result<Loaded, ConfigError> {
 /// Checks a body of JSON.
 ///
 /// # Errors
-/// `request.malformed_json`, `request.too_deep`, `request.duplicate_key`.
+/// `request.malformed_json`, `request.too_deep`, `request.too_many_values`, `request.too_many_keys`, `request.duplicate_key`.
 pub fn check_json(body: &[u8]) -> Result<()> {
     json::check(body)
 }
@@ -100,7 +100,7 @@ pub fn forward(
         is_tls: true,
         version: Version::HTTP_11,
         authority: Some(HeaderValue::from_static("front.example")),
-        watch: &Watch::new(Deadlines::default()),
+        watch: &Watch::new(Deadlines::default(), None),
     };
     towards_upstream(headers, &hop, who)
 }
