@@ -220,6 +220,7 @@ fn keys_of_strangers_are_hashed_with_a_seed() {
         "ahash",
         "nohash",
         "hashbrown",
+        "foldhash",
         "DefaultHasher",
     ];
     let mut wrong = Vec::new();
