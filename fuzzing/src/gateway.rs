@@ -69,6 +69,7 @@ pub(crate) fn route_patterns(bytes: &[u8]) {
             let matching = Matching { host: None, path: path.clone(), methods: None };
             let target = Target { upstreams: vec!["http://localhost:9000".to_owned()] };
             let route = Route {
+                waiting_limit: None,
                 matching,
                 access: Access::Open,
                 target,
