@@ -1,22 +1,18 @@
 //! From a request on a connection to its response: identity of the request, route, log, metrics.
 
-use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
-use platform_core::kernel::{
-    ClientInfo, Context, CorrelationId, Error, RawId, Retry, Timestamp, TraceParent, limits,
-};
+use platform_core::kernel::{ClientInfo, Context, Error, Retry, TraceParent, limits};
 
 use crate::http_server::{Above, OnEnd, Permit, RequestPermit, ServerBody, Watch};
-use crate::metrics::{Metrics, RequestLabels};
+use crate::marks::{Ids, Marks};
+use crate::metrics::{Label, Metrics, RequestLabels};
 use crate::policy::write_limit;
 use crate::proxy::{Forward, Hop, client_address};
 use crate::rest::{self, Answered, Endpoint, REQUEST_ID, RequestInfo, Routes, TRACEPARENT};
@@ -30,6 +26,21 @@ pub struct Peer {
     pub is_tls: bool,
     /// The connection's deadlines.
     pub watch: Arc<Watch>,
+    forwarded_for: HeaderValue,
+}
+
+impl Peer {
+    /// The other end of a connection that was accepted from `address`.
+    pub fn new(address: SocketAddr, is_tls: bool, watch: Arc<Watch>) -> Peer {
+        let text = address.ip().to_canonical().to_string();
+        let forwarded_for = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
+        Peer { address, is_tls, watch, forwarded_for }
+    }
+
+    /// Its address, as `X-Forwarded-For` says it.
+    pub(crate) fn forwarded_for(&self) -> &HeaderValue {
+        &self.forwarded_for
+    }
 }
 
 /// The whole of what answers requests.
@@ -59,11 +70,12 @@ impl App {
     pub async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<ServerBody> {
         let is_h2 = request.version() == Version::HTTP_2;
         let number = peer.watch.request_begins(is_h2);
+        let (info, marks) = self.info(request.headers(), &peer);
         // From here on its end is noted, also when the peer takes the request back while it is worked on.
         let mut ending = Ending {
             labels: RequestLabels::new(request.method(), request.version(), peer.is_tls),
             method: request.method().clone(),
-            info: self.info(request.headers(), &peer),
+            info,
             server: Arc::clone(&self.server),
             peer: Arc::clone(&peer),
             begin: Instant::now(),
@@ -71,16 +83,15 @@ impl App {
             complete: false,
         };
         self.metrics().request_begins(&ending.method, peer.is_tls);
-        let mut response = match peer.watch.permit().map(Permit::request).transpose() {
+        let (mut response, answered) = match peer.watch.permit().map(Permit::request).transpose() {
             Ok(permit) => {
                 ending.permit = permit;
-                self.route(request, &ending.info, &peer).await
+                self.route(request, &ending.info, &marks, &peer).await
             }
             Err(above) => refused(above, &ending.info, is_h2),
         };
-        set_identity(response.headers_mut(), &ending.info);
-        let answered = response.extensions_mut().remove::<Answered>();
-        ending.labels.answered(response.status(), answered.as_ref());
+        marks.set(response.headers_mut());
+        ending.labels.answered(response.status(), answered);
         response.map(|body| body.watched(&peer.watch, number).on_end(Box::new(ending)))
     }
 
@@ -88,37 +99,36 @@ impl App {
         &self,
         request: Request<Incoming>,
         info: &RequestInfo,
+        marks: &Marks,
         peer: &Peer,
-    ) -> Response<ServerBody> {
-        let table = self.server.platform.gateway().table();
-        let resolution = table.resolve(&head(&request));
-        let (refusal, route) = match resolution {
+    ) -> (Response<ServerBody>, Answered) {
+        // The table must not be held while the request waits.
+        let resolution = self.server.platform.gateway().table().resolve(&head(&request));
+        let refusal = match resolution {
             Resolution::Own => {
                 let mut request = request.map(axum::body::Body::new);
                 request.extensions_mut().insert(info.clone());
-                return self.routes.answer(request).await.map(ServerBody::boxed);
+                let mut response = self.routes.answer(request).await.map(ServerBody::boxed);
+                let answered = response.extensions_mut().remove::<Answered>().unwrap_or_default();
+                return (response, answered);
             }
-            Resolution::Route(route) => {
-                drop(table);
-                return self.forward(request, &route, info, peer).await;
-            }
+            Resolution::Route(route) => return self.forward(request, &route, info, marks, peer).await,
             Resolution::Preflight(headers) => {
                 let mut response = Response::new(ServerBody::full(Bytes::new()));
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 write(response.headers_mut(), headers);
-                return response;
+                return (response, Answered::default());
             }
             Resolution::MethodNotAllowed(allow) => {
                 let error =
                     Error::invalid("request.method_not_allowed", "the path does not take this method");
-                let mut response =
-                    rest::render_problem(error, info, Cow::Borrowed("unmatched")).map(ServerBody::full);
+                let (mut response, answered) = problem(error, info, Label::default());
                 write(response.headers_mut(), vec![("allow", allow)]);
-                return response;
+                return (response, answered);
             }
-            Resolution::Refused(error) => (error, Cow::Borrowed("unmatched")),
+            Resolution::Refused(error) => error,
         };
-        rest::render_problem(refusal, info, route).map(ServerBody::full)
+        problem(refusal, info, Label::default())
     }
 
     /// Through the policy of a route to its upstream.
@@ -127,10 +137,11 @@ impl App {
         request: Request<Incoming>,
         route: &CompiledRoute,
         info: &RequestInfo,
+        marks: &Marks,
         peer: &Peer,
-    ) -> Response<ServerBody> {
+    ) -> (Response<ServerBody>, Answered) {
         let server = &self.server;
-        let label = Cow::Owned(format!("gateway:{}", route.name()));
+        let label = Label::Shared(Arc::clone(route.label()));
         let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
         let may_leave_body = !request.body().is_end_stream() && request.version() < Version::HTTP_2;
@@ -142,59 +153,54 @@ impl App {
                     route,
                     target: gateway.pool(route, &decision.principal, info.client.address),
                     principal: Some(&decision.principal),
-                    hop: self.hop(&request, info, peer),
+                    hop: self.hop(&request, marks, peer),
                     now: &|| server.now(),
-                    random: self.ids.number(),
+                    random: &|| self.ids.number(),
                 };
                 server.proxy.forward(request, forward).await
             }
             Err(error) => Err(error),
         };
-        let mut response = match result {
-            Ok(response) => {
-                let mut response = response.map(ServerBody::proxied);
-                response.extensions_mut().insert(Answered { route: label, code: None });
-                response
-            }
+        let (mut response, answered) = match result {
+            Ok(response) => (response.map(ServerBody::proxied), Answered { route: label, code: None }),
             Err(error) => {
                 let mut context = Context::new(decision.principal, info.correlation_id.clone());
                 context.client = info.client.clone();
                 server.record_denied(&context, "gateway.forward", route.name().as_str(), &error);
-                let mut response = rest::render_problem(error, info, label).map(ServerBody::full);
+                let (mut response, answered) = problem(error, info, label);
                 if may_leave_body {
                     // What is left of the body would be taken for the next request.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                response
+                (response, answered)
             }
         };
         write(response.headers_mut(), cors);
         if let Some(limit) = &decision.limit {
             write_limit(response.headers_mut(), limit);
         }
-        response
+        (response, answered)
     }
 
-    fn hop<'a>(&'a self, request: &Request<Incoming>, info: &'a RequestInfo, peer: &'a Peer) -> Hop<'a> {
-        Hop {
-            info,
-            peer: peer.address.ip().to_canonical(),
-            is_trusted: self.server.trusts(peer.address.ip()),
-            is_tls: peer.is_tls,
-            version: request.version(),
-            authority: authority(request).and_then(|authority| HeaderValue::from_str(authority).ok()),
-            watch: &peer.watch,
-        }
+    fn hop<'a>(&self, request: &Request<Incoming>, marks: &'a Marks, peer: &'a Peer) -> Hop<'a> {
+        // The client's own value of `Host` is used as it is.
+        let authority = match request.uri().authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => request.headers().get(header::HOST).cloned(),
+        };
+        Hop { marks, peer, is_trusted: self.server.trusts(peer.address.ip()), authority }
     }
 
-    fn info(&self, headers: &HeaderMap, peer: &Peer) -> RequestInfo {
+    fn info(&self, headers: &HeaderMap, peer: &Peer) -> (RequestInfo, Marks) {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         // What is not a request id or a trace is not an error: it is replaced (W3C Trace Context, 3.3).
-        let correlation_id = text(REQUEST_ID).and_then(|text| text.parse().ok());
+        let given = headers.get(REQUEST_ID);
+        let given_id = given.and_then(|value| value.to_str().ok()?.parse().ok());
+        let given = given.filter(|_| given_id.is_some());
         let trace = text(TRACEPARENT).and_then(|text| text.parse::<TraceParent>().ok());
         let span_id = self.ids.number();
-        RequestInfo {
-            correlation_id: correlation_id.unwrap_or_else(|| self.ids.correlation_id()),
+        let info = RequestInfo {
+            correlation_id: given_id.unwrap_or_else(|| self.ids.correlation_id()),
             trace: match trace {
                 Some(trace) => TraceParent { span_id, ..trace },
                 None => TraceParent { trace_id: self.ids.wide_number(), span_id, flags: 0 },
@@ -205,8 +211,17 @@ impl App {
                 })),
                 user_agent: text(header::USER_AGENT).map(|agent| cut(agent, limits::NAME_BYTES).to_owned()),
             },
-        }
+        };
+        let marks = Marks::of(&info, given);
+        (info, marks)
     }
+}
+
+/// An error outside every endpoint.
+fn problem(error: Error, info: &RequestInfo, route: Label) -> (Response<ServerBody>, Answered) {
+    let mut response = rest::render_problem(error, info, route).map(ServerBody::full);
+    let answered = response.extensions_mut().remove::<Answered>().unwrap_or_default();
+    (response, answered)
 }
 
 /// What a request says about where it goes.
@@ -245,42 +260,6 @@ fn cut(text: &str, bytes: usize) -> &str {
     text.get(..bytes).unwrap_or(text)
 }
 
-fn set_identity(headers: &mut HeaderMap, info: &RequestInfo) {
-    if let Ok(id) = HeaderValue::from_str(info.correlation_id.as_str()) {
-        headers.insert(REQUEST_ID, id);
-    }
-    if let Ok(trace) = HeaderValue::try_from(info.trace.to_string()) {
-        headers.insert(TRACEPARENT, trace);
-    }
-}
-
-/// Ids of requests and traces: unique and hard to guess, not secret.
-#[derive(Default)]
-struct Ids {
-    keys: RandomState,
-    counter: AtomicU64,
-}
-
-impl Ids {
-    /// Never zero.
-    fn number(&self) -> u64 {
-        self.keys.hash_one(self.counter.fetch_add(1, Relaxed)).max(1)
-    }
-
-    fn wide_number(&self) -> u128 {
-        u128::from(self.number()) << 64 | u128::from(self.number())
-    }
-
-    fn correlation_id(&self) -> CorrelationId {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut random = [0; 10];
-        for (to, from) in random.iter_mut().zip(self.wide_number().to_be_bytes()) {
-            *to = from;
-        }
-        CorrelationId::from_raw(RawId::v7(Timestamp::from_millis(now.as_millis() as u64), random))
-    }
-}
-
 /// What is to be noted when a response is over.
 struct Ending {
     server: Arc<Server>,
@@ -294,7 +273,7 @@ struct Ending {
 }
 
 /// The answer to a request above a cap.
-fn refused(above: Above, info: &RequestInfo, is_h2: bool) -> Response<ServerBody> {
+fn refused(above: Above, info: &RequestInfo, is_h2: bool) -> (Response<ServerBody>, Answered) {
     let error = match above {
         Above::Address => {
             Error::limit("server.too_many_requests", "too many requests at once of one address")
@@ -302,12 +281,12 @@ fn refused(above: Above, info: &RequestInfo, is_h2: bool) -> Response<ServerBody
         Above::All => Error::unavailable("server.overloaded", "too many requests at once"),
     };
     let error = error.retry(Retry::After(Duration::from_secs(1)));
-    let mut response = rest::render_problem(error, info, Cow::Borrowed("unmatched")).map(ServerBody::full);
+    let (mut response, answered) = problem(error, info, Label::default());
     if !is_h2 {
         // Its body was not read.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    (response, answered)
 }
 
 impl OnEnd for Ending {

@@ -4,14 +4,17 @@ use std::io;
 use std::net::IpAddr;
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Uri, Version};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use platform_core::kernel::{
     ClientInfo, CorrelationId, Positions, Principal, RawId, Result, Secret, TraceParent,
 };
 
+use crate::app::Peer;
 use crate::config::{ConfigError, Loaded};
 use crate::http_server::{Deadlines, Watch};
-use crate::proxy::headers::{Hop, client_address, towards_client, towards_upstream};
+use crate::marks::Marks;
+use crate::proxy::headers::{Hop, client_address, refuse_loop, towards_client, towards_upstream};
 use crate::rest::{Extract, IfMatch, Query, Received, RequestInfo, audit, headers, json};
 use crate::smtp::reply::read_reply;
 
@@ -94,15 +97,17 @@ pub fn forward(
         client: ClientInfo::default(),
     };
     let hop = Hop {
-        info: &info,
-        peer,
+        marks: &Marks::of(&info, None),
+        peer: &Peer::new((peer, 1).into(), true, Watch::new(Deadlines::default(), None)),
         is_trusted,
-        is_tls: true,
-        version: Version::HTTP_11,
         authority: Some(HeaderValue::from_static("front.example")),
-        watch: &Watch::new(Deadlines::default(), None),
     };
-    towards_upstream(headers, &hop, who)
+    let mut request = Request::new(()).into_parts().0;
+    refuse_loop(headers)?;
+    request.headers = std::mem::take(headers);
+    *headers = towards_upstream(&request, &hop, who, &HeaderValue::from_static("upstream.example"));
+    headers.remove(HOST);
+    Ok(())
 }
 
 /// Makes the headers of an upstream's response those of the client's.

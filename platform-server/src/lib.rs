@@ -4,7 +4,7 @@
 //! [`assemble`] the platform behind it all,
 //! `control` what the command line asks of a running server;
 //! [`http_server`] accepts connections and keeps their deadlines, [`app`] takes one
-//! request to its response, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
+//! request to its response, `marks` are its id and trace, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
 //! to upstreams, [`smtp`] sends mail, [`server`] what they share, [`metrics`] what is
 //! counted.
 
@@ -17,6 +17,7 @@ mod control;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http_server;
+mod marks;
 pub mod metrics;
 mod policy;
 pub mod proxy;

@@ -4,7 +4,7 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform_core::gateway::{Access, Admission, Destination, LimitBy, RateLimitStatus};
-use platform_core::kernel::{Context, Principal, Result};
+use platform_core::kernel::{Principal, Result};
 
 use crate::rest::{self, RequestInfo};
 use crate::server::Server;
@@ -29,7 +29,7 @@ impl Server {
         info: &RequestInfo,
     ) -> Decision {
         let gateway = self.platform.gateway();
-        let principal = Context::anonymous(info.correlation_id.clone()).principal;
+        let principal = Principal::anonymous();
         let Admission { verdict, limit } = gateway.receive(destination, info.client.address);
         if verdict.is_err() {
             return Decision { principal, limit, verdict };

@@ -11,7 +11,7 @@ use super::rate::{RateLimitStatus, key};
 use super::routing::CompiledRoute;
 use super::upstream::Pool;
 use crate::flags::Subject;
-use crate::kernel::{Actor, Error, Permissions, Principal, Result};
+use crate::kernel::{Actor, Error, Principal, Result};
 use crate::ports::limiter::Quota;
 
 /// The limits of our own endpoints, per client address.
@@ -61,7 +61,7 @@ impl Gateway {
     /// The first step, before anybody looks at a token: the limit by address, so that guessing tokens is
     /// limited too.
     pub fn receive(&self, destination: Destination<'_>, address: Option<IpAddr>) -> Admission {
-        let nobody = Principal { actor: Actor::Anonymous, session: None, permissions: Permissions::none() };
+        let nobody = Principal::anonymous();
         match destination {
             Destination::Own { path, .. } => {
                 let (name, quota) = self.own_limit(path);

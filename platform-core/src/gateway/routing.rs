@@ -19,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct CompiledRoute {
     name: RouteName,
+    label: Arc<str>,
     route: Route,
     pool: Arc<Pool>,
     variants: BTreeMap<String, Arc<Pool>>,
@@ -28,6 +29,11 @@ impl CompiledRoute {
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name
+    }
+
+    /// What metrics and logs call it: `gateway:NAME`.
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
     }
 
     /// Who may use it.
@@ -149,7 +155,8 @@ impl RouteTable {
         for (variant, target) in route.flag.iter().flat_map(|switch| &switch.variants) {
             variants.insert(variant.clone(), pool(target, "/flag/variants")?);
         }
-        Ok(Arc::new(CompiledRoute { name: name.clone(), route: route.clone(), pool: own, variants }))
+        let label = format!("gateway:{name}").into();
+        Ok(Arc::new(CompiledRoute { name: name.clone(), label, route: route.clone(), pool: own, variants }))
     }
 
     fn paths(&mut self, host: Option<&str>) -> &mut Paths {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -78,7 +78,9 @@ pub enum Permissions {
 impl Permissions {
     /// Nothing at all.
     pub fn none() -> Permissions {
-        Permissions::Only(Arc::default())
+        // Every request of nobody in particular has it.
+        static NONE: LazyLock<Arc<BTreeSet<Permission>>> = LazyLock::new(Arc::default);
+        Permissions::Only(Arc::clone(&NONE))
     }
 
     /// Whether `permission` is held.
@@ -99,6 +101,13 @@ pub struct Principal {
     pub session: Option<SessionId>,
     /// What they may do.
     pub permissions: Permissions,
+}
+
+impl Principal {
+    /// Nobody in particular, who may do nothing that is not open to everybody.
+    pub fn anonymous() -> Principal {
+        Principal { actor: Actor::Anonymous, session: None, permissions: Permissions::none() }
+    }
 }
 
 /// Where a request came from.
@@ -172,9 +181,28 @@ impl FromStr for TraceParent {
     }
 }
 
+impl TraceParent {
+    /// The text, as it stands in the header.
+    pub fn to_ascii(self) -> [u8; 55] {
+        let digits = |bytes: u128, count: u32| {
+            (0..count).rev().map(move |digit| match (bytes >> (digit * 4)) as u8 & 15 {
+                low @ 0..10 => b'0' + low,
+                high => b'a' + high - 10,
+            })
+        };
+        let mut text = *b"00-________________________________-________________-__";
+        let places = text.iter_mut().filter(|place| **place == b'_');
+        let ids = digits(self.trace_id, 32).chain(digits(self.span_id.into(), 16));
+        for (place, digit) in places.zip(ids.chain(digits(self.flags.into(), 2))) {
+            *place = digit;
+        }
+        text
+    }
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        f.write_str(std::str::from_utf8(&self.to_ascii()).unwrap_or_default())
     }
 }
 
@@ -238,9 +266,7 @@ impl Context {
 
     /// For a request of nobody in particular.
     pub fn anonymous(correlation_id: CorrelationId) -> Context {
-        let principal =
-            Principal { actor: Actor::Anonymous, session: None, permissions: Permissions::none() };
-        Context::new(principal, correlation_id)
+        Context::new(Principal::anonymous(), correlation_id)
     }
 
     /// The same context with an idempotency key.

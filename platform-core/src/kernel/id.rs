@@ -49,13 +49,19 @@ impl RawId {
 
     /// The 26 base32 characters.
     pub fn to_base32(self) -> String {
+        let mut text = String::with_capacity(26);
+        self.write_base32(&mut text);
+        text
+    }
+
+    /// Appends the 26 base32 characters.
+    fn write_base32(self, text: &mut String) {
         let bits = u128::from_be_bytes(self.0);
-        (0..26)
-            .rev()
-            .map(|digit| {
-                ALPHABET.get((bits >> (digit * 5)) as usize & 31).copied().unwrap_or_default() as char
-            })
-            .collect()
+        let mut digits = [b'0'; 26];
+        for (place, digit) in digits.iter_mut().zip((0..26).rev()) {
+            *place = ALPHABET.get((bits >> (digit * 5)) as usize & 31).copied().unwrap_or_default();
+        }
+        text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     }
 
     /// Reads 26 base32 characters; `None` if they are not exactly that.
@@ -192,7 +198,10 @@ pub struct CorrelationId(String);
 impl CorrelationId {
     /// A fresh one, from an id.
     pub fn from_raw(raw: RawId) -> CorrelationId {
-        CorrelationId(format!("req_{}", raw.to_base32()))
+        let mut text = String::with_capacity(30);
+        text.push_str("req_");
+        raw.write_base32(&mut text);
+        CorrelationId(text)
     }
 
     /// The text.

@@ -48,7 +48,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     watch: Arc<Watch>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let peer = Arc::new(Peer { address, is_tls, watch: Arc::clone(&watch) });
+    let peer = Arc::new(Peer::new(address, is_tls, Arc::clone(&watch)));
     let service = service_fn(move |request| {
         let (app, peer) = (Arc::clone(&app), Arc::clone(&peer));
         async move { Ok::<_, std::convert::Infallible>(app.answer(request, peer).await) }

@@ -5,14 +5,15 @@ mod process;
 mod reading;
 mod scrape;
 
-use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use platform_core::Platform;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -31,11 +32,55 @@ const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.7
 /// The status of a request that its client took back, as nginx writes it.
 const GIVEN_UP: u16 = 499;
 
+/// The template of a path, or a route of the gateway.
+#[derive(Debug, Clone)]
+pub(crate) enum Label {
+    /// One of our own.
+    Static(&'static str),
+    /// A route's.
+    Shared(Arc<str>),
+}
+
+impl Label {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Label::Static(text) => text,
+            Label::Shared(text) => text,
+        }
+    }
+}
+
+impl Default for Label {
+    fn default() -> Label {
+        Label::Static("unmatched")
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Label) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
 /// Labels of `http_server_request_duration_seconds`. Each has few values: a route is a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
     http_request_method: &'static str,
-    http_route: Cow<'static, str>,
+    http_route: Label,
     http_response_status_code: u16,
     url_scheme: &'static str,
     network_protocol_version: &'static str,
@@ -47,7 +92,7 @@ impl RequestLabels {
     pub(crate) fn new(method: &Method, version: Version, is_tls: bool) -> RequestLabels {
         RequestLabels {
             http_request_method: method_name(method),
-            http_route: Cow::Borrowed("unmatched"),
+            http_route: Label::default(),
             http_response_status_code: GIVEN_UP,
             url_scheme: scheme(is_tls),
             network_protocol_version: match version {
@@ -60,12 +105,10 @@ impl RequestLabels {
     }
 
     /// What its answer says.
-    pub(crate) fn answered(&mut self, status: StatusCode, answered: Option<&Answered>) {
+    pub(crate) fn answered(&mut self, status: StatusCode, answered: Answered) {
         self.http_response_status_code = status.as_u16();
-        if let Some(answered) = answered {
-            self.http_route = answered.route.clone();
-            self.error_type = answered.code.unwrap_or("");
-        }
+        self.http_route = answered.route;
+        self.error_type = answered.code.unwrap_or("");
     }
 
     pub(crate) fn method(&self) -> &'static str {
@@ -73,7 +116,7 @@ impl RequestLabels {
     }
 
     pub(crate) fn route(&self) -> &str {
-        &self.http_route
+        self.http_route.as_str()
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -175,7 +218,7 @@ impl Metrics {
     pub(crate) fn request_ends(&self, method: &Method, is_tls: bool, labels: &RequestLabels, took: Duration) {
         self.active(method, is_tls, -1);
         self.durations.get_or_create(labels).observe(took.as_secs_f64());
-        if labels.http_route == "/v1/auth/login" {
+        if labels.route() == "/v1/auth/login" {
             let outcome = labels.code().unwrap_or("success");
             self.sign_ins.get_or_create(&OutcomeLabel { outcome }).inc();
         }
@@ -219,7 +262,7 @@ mod tests {
         let method = Method::from_bytes(b"BREW").unwrap();
         metrics.request_begins(&method, false);
         let mut labels = RequestLabels::new(&method, Version::HTTP_11, false);
-        labels.answered(StatusCode::NOT_FOUND, None);
+        labels.answered(StatusCode::NOT_FOUND, Answered::default());
         metrics.request_ends(&method, false, &labels, Duration::from_millis(7));
         let text = metrics.render();
         assert!(text.contains(

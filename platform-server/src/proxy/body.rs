@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use platform_core::kernel::{Error, Result};
 use tokio::time::Instant;
 
-use super::connection::{Connection, Elapsed};
+use super::connection::Connection;
 use super::pool::Upstream;
 use crate::http_server::{Allowance, BoxError, Watch, incomplete};
 
@@ -23,7 +23,6 @@ pub(super) struct Upload {
 
 struct State {
     watch: Arc<Watch>,
-    is_used: AtomicBool,
     is_touched: AtomicBool,
     is_too_large: AtomicBool,
     is_broken: AtomicBool,
@@ -33,20 +32,12 @@ struct State {
 impl Upload {
     pub(super) fn new(allowance: Allowance, watch: Arc<Watch>) -> Upload {
         let off = || AtomicBool::new(false);
-        let state = State {
-            watch,
-            is_used: off(),
-            is_touched: off(),
-            is_too_large: off(),
-            is_broken: off(),
-            is_over: off(),
-        };
+        let state = State { watch, is_touched: off(), is_too_large: off(), is_broken: off(), is_over: off() };
         Upload { state: Arc::new(state), allowance }
     }
 
     /// The body to send on.
     pub(super) fn body(&self, incoming: Incoming) -> RequestBody {
-        self.state.is_used.store(true, Relaxed);
         RequestBody::Streaming(Streaming {
             incoming,
             allowance: self.allowance,
@@ -54,14 +45,9 @@ impl Upload {
         })
     }
 
-    /// Whether the client sends a body at all.
-    pub(super) fn is_used(&self) -> bool {
-        self.state.is_used.load(Relaxed)
-    }
-
     /// Whether some of it may still be on its way to the upstream.
     pub(super) fn is_under_way(&self) -> bool {
-        self.is_used() && !self.state.is_over.load(Relaxed)
+        !self.state.is_over.load(Relaxed)
     }
 
     /// Whether anything of it has been asked for.
@@ -192,22 +178,23 @@ impl Body for ProxiedBody {
         let body = &mut *self;
         let incoming = &mut body.incoming;
         let polled = match &mut body.connection {
-            None => Pin::new(incoming).poll_frame(cx).map(Ok),
+            None => Pin::new(incoming).poll_frame(cx),
             Some((connection, _)) => {
-                if !body.is_waiting {
-                    connection.wait_until(Instant::now() + body.pause);
-                    body.is_waiting = true;
+                let polled = connection.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
+                if polled.is_pending() {
+                    if !body.is_waiting {
+                        connection.wait_until(Instant::now() + body.pause);
+                        body.is_waiting = true;
+                    }
+                    if connection.poll_deadline(cx).is_ready() {
+                        let error = "the upstream stopped in the middle of its answer";
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
                 }
-                connection.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
+                polled
             }
         };
-        let frame = match polled {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(Elapsed)) => {
-                return Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into())));
-            }
-            Poll::Ready(Ok(frame)) => frame,
-        };
+        let Poll::Ready(frame) = polled else { return Poll::Pending };
         body.is_waiting = false;
         match frame {
             Some(Ok(frame)) => {

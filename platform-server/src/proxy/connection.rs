@@ -69,7 +69,11 @@ impl Connection {
         self.wakeups.look();
         self.wait_until(deadline);
         let mut response = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| self.poll(cx, |cx| response.as_mut().poll(cx))).await
+        poll_fn(|cx| match self.poll(cx, |cx| response.as_mut().poll(cx)) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            Poll::Pending => self.poll_deadline(cx).map(Err),
+        })
+        .await
     }
 
     /// From now on the connection may be silent until then.
@@ -82,30 +86,31 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         mut awaited: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<Result<T, Elapsed>> {
+    ) -> Poll<T> {
         if self.is_apart {
-            if let Poll::Ready(ready) = awaited(cx) {
-                return Poll::Ready(Ok(ready));
+            return awaited(cx);
+        }
+        if !self.wakeups.is_worth_a_look(cx.waker()) {
+            return Poll::Pending;
+        }
+        for _ in 0..ROUNDS {
+            self.wakeups.look();
+            self.run();
+            if let Poll::Ready(ready) = awaited(&mut Context::from_waker(&self.waker)) {
+                return Poll::Ready(ready);
             }
-        } else if self.wakeups.is_worth_a_look(cx.waker()) {
-            let mut rounds = 0..ROUNDS;
-            loop {
-                self.wakeups.look();
-                self.run();
-                if let Poll::Ready(ready) = awaited(&mut Context::from_waker(&self.waker)) {
-                    return Poll::Ready(Ok(ready));
-                }
-                if self.wakeups.leave() {
-                    break;
-                }
-                if rounds.next().is_none() {
-                    // It goes on and on, or it was told to let others have their turn.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            if self.wakeups.leave() {
+                return Poll::Pending;
             }
         }
-        self.deadline.as_mut().poll(cx).map(|()| Err(Elapsed))
+        // It goes on and on, or it was told to let others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Waits for the time until which the connection may be silent.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        self.deadline.as_mut().poll(cx).map(|()| Elapsed)
     }
 
     fn run(&mut self) {

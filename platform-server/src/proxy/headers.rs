@@ -2,30 +2,25 @@
 //! (RFC 9110, 7.6; RFC 7239; W3C Trace Context).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use platform_core::kernel::{Actor, Error, Principal, Result};
 
-use crate::http_server::Watch;
-use crate::rest::{REQUEST_ID, RequestInfo, TRACEPARENT};
+use crate::app::Peer;
+use crate::marks::Marks;
+use crate::rest::{REQUEST_ID, TRACEPARENT};
 
 /// Between whom we stand.
 pub(crate) struct Hop<'a> {
-    /// What is known of the request.
-    pub(crate) info: &'a RequestInfo,
-    /// The address on the other end of the connection.
-    pub(crate) peer: IpAddr,
+    /// What marks the request on both sides.
+    pub(crate) marks: &'a Marks,
+    /// The other end of the connection.
+    pub(crate) peer: &'a Peer,
     /// Whether that is a proxy whose `X-Forwarded-*` we believe.
     pub(crate) is_trusted: bool,
-    /// Whether the connection is encrypted.
-    pub(crate) is_tls: bool,
-    /// The version that the client speaks.
-    pub(crate) version: Version,
     /// The host that the client asked for.
     pub(crate) authority: Option<HeaderValue>,
-    /// The deadlines of the connection.
-    pub(crate) watch: &'a Arc<Watch>,
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -62,117 +57,122 @@ const OURS: [&str; 12] = [
     "forwarded",
 ];
 
-/// Prepares the headers of a request for the upstream.
-///
-/// # Errors
-/// `request.too_many_hops` when the request has passed this gateway too often.
+/// At most so many fields are added to a request.
+const ADDED: usize = 8;
+
+/// The headers of a request for an upstream whose name is `host`.
 pub(crate) fn towards_upstream(
-    headers: &mut HeaderMap,
+    request: &Parts,
     hop: &Hop<'_>,
     principal: Option<&Principal>,
-) -> Result<()> {
-    let before = hop.is_trusted.then(|| headers.get_all(X_FORWARDED_FOR).iter().cloned().collect::<Vec<_>>());
-    let host_before = hop.is_trusted.then(|| headers.get(X_FORWARDED_HOST).cloned()).flatten();
-    let proto_before = hop.is_trusted.then(|| headers.get(X_FORWARDED_PROTO).cloned()).flatten();
-    remove_hop_by_hop(headers);
-    remove_ours(headers);
-    // Framing is made anew from the body, and `100-continue` is answered here.
-    headers.remove(header::CONTENT_LENGTH);
-    headers.remove(header::EXPECT);
-    headers.remove(header::HOST);
-    set_via(headers, hop.version)?;
-    set(headers, X_FORWARDED_FOR, &forwarded_for(before.unwrap_or_default(), hop.peer));
-    let proto = HeaderValue::from_static(if hop.is_tls { "https" } else { "http" });
-    headers.insert(X_FORWARDED_PROTO, proto_before.unwrap_or(proto));
-    if let Some(host) = host_before.or_else(|| hop.authority.clone()) {
-        headers.insert(X_FORWARDED_HOST, host);
+    host: &HeaderValue,
+) -> HeaderMap {
+    let from = &request.headers;
+    let mut headers = HeaderMap::with_capacity(from.len() + ADDED);
+    headers.append(header::HOST, host.clone());
+    let named = named_by_connection(from);
+    for (name, value) in from {
+        if !is_made_anew(name) && !is_hop_by_hop(name) && !is_ours(name.as_str()) && !named.contains(name) {
+            headers.append(name.clone(), value.clone());
+        }
     }
-    set(headers, REQUEST_ID, hop.info.correlation_id.as_str());
-    set(headers, TRACEPARENT, &hop.info.trace.to_string());
-    match principal.map(|principal| &principal.actor) {
-        Some(Actor::User(user)) => set(headers, USER, &user.to_string()),
-        Some(Actor::Service(service)) => set(headers, USER, &format!("service:{service}")),
-        _ => {}
+    headers.append(header::VIA, via(request.version));
+    let before = |name| if hop.is_trusted { from.get(name).cloned() } else { None };
+    headers.append(X_FORWARDED_FOR, forwarded_for(from, hop));
+    let proto = HeaderValue::from_static(if hop.peer.is_tls { "https" } else { "http" });
+    headers.append(X_FORWARDED_PROTO, before(X_FORWARDED_PROTO).unwrap_or(proto));
+    if let Some(host) = before(X_FORWARDED_HOST).or_else(|| hop.authority.clone()) {
+        headers.append(X_FORWARDED_HOST, host);
     }
-    Ok(())
+    hop.marks.write(&mut headers);
+    let user = match principal.map(|principal| &principal.actor) {
+        Some(Actor::User(user)) => HeaderValue::try_from(user.to_string()).ok(),
+        Some(Actor::Service(service)) => HeaderValue::try_from(format!("service:{service}")).ok(),
+        _ => None,
+    };
+    if let Some(user) = user {
+        headers.append(USER, user);
+    }
+    headers
 }
 
 /// Prepares the headers of a response for the client.
 pub(crate) fn towards_client(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+    let named = named_by_connection(headers);
+    let gone: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name) || named.contains(name)).cloned().collect();
+    for name in gone {
+        headers.remove(name);
+    }
     headers.append(header::VIA, HeaderValue::from_static("1.1 platform"));
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            // A client must not make us drop what the upstream relies on.
-            .filter(|name| *name != header::AUTHORIZATION && *name != header::COOKIE && *name != header::HOST)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
+/// What `Connection` names besides what ends at each hop anyway.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let names = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    names
+        .map(str::trim)
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| name.parse().ok())
+        // A client must not make us drop what the upstream relies on.
+        .filter(|name| *name != header::AUTHORIZATION && *name != header::COOKIE && *name != header::HOST)
+        .collect()
 }
 
-fn remove_ours(headers: &mut HeaderMap) {
-    for name in OURS {
-        headers.remove(name);
-    }
-    let disguised: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().contains('_'))
-        .filter(|name| OURS.contains(&name.as_str().replace('_', "-").as_str()))
-        .cloned()
-        .collect();
-    for name in disguised {
-        headers.remove(name);
-    }
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+/// Framing is made anew from the body, and `100-continue` is answered here; the marks are the request's own.
+fn is_made_anew(name: &HeaderName) -> bool {
+    *name == header::HOST
+        || *name == header::CONTENT_LENGTH
+        || *name == header::EXPECT
+        || *name == REQUEST_ID
+        || *name == TRACEPARENT
+}
+
+fn is_ours(name: &str) -> bool {
+    if name.contains('_') { OURS.contains(&name.replace('_', "-").as_str()) } else { OURS.contains(&name) }
 }
 
 /// More than this many gateways in a row is a loop.
 const HOPS: usize = 16;
 
-fn set_via(headers: &mut HeaderMap, version: Version) -> Result<()> {
-    let hops = headers
-        .get_all(header::VIA)
-        .iter()
-        .map(|via| via.as_bytes().split(|byte| *byte == b',').count())
-        .sum::<usize>();
-    if hops >= HOPS {
+/// Refuses a request that has passed gateways like this one too often.
+///
+/// # Errors
+/// `request.too_many_hops`.
+pub(crate) fn refuse_loop(headers: &HeaderMap) -> Result<()> {
+    let count = |via: &HeaderValue| via.as_bytes().split(|byte| *byte == b',').count();
+    if headers.get_all(header::VIA).iter().map(count).sum::<usize>() >= HOPS {
         return Err(Error::invalid("request.too_many_hops", "the request goes in circles"));
     }
-    let via = match version {
-        Version::HTTP_2 => "2.0 platform",
-        Version::HTTP_10 => "1.0 platform",
-        _ => "1.1 platform",
-    };
-    headers.append(header::VIA, HeaderValue::from_static(via));
     Ok(())
 }
 
-fn forwarded_for(before: Vec<HeaderValue>, peer: IpAddr) -> String {
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_2 => "2.0 platform",
+        Version::HTTP_10 => "1.0 platform",
+        _ => "1.1 platform",
+    })
+}
+
+/// The address of the peer, after those that a trusted proxy names.
+fn forwarded_for(from: &HeaderMap, hop: &Hop<'_>) -> HeaderValue {
+    let peer = hop.peer.forwarded_for();
+    if !hop.is_trusted || !from.contains_key(X_FORWARDED_FOR) {
+        return peer.clone();
+    }
     let mut text = String::new();
-    for value in before.iter().filter_map(|value| value.to_str().ok()) {
+    for value in from.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
         text.push_str(value);
         text.push_str(", ");
     }
-    text.push_str(&peer.to_string());
-    text
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
+    text.push_str(peer.to_str().unwrap_or_default());
+    HeaderValue::try_from(text).unwrap_or_else(|_| peer.clone())
 }
 
 /// The address of the client: the peer's, or behind trusted proxies the last address in `X-Forwarded-For`
@@ -203,7 +203,8 @@ pub(crate) fn client_address(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_server::Deadlines;
+    use crate::http_server::{Deadlines, Watch};
+    use crate::rest::RequestInfo;
     use platform_core::kernel::{ClientInfo, TraceParent};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -221,17 +222,14 @@ mod tests {
             client: ClientInfo::default(),
         };
         let hop = Hop {
-            info: &info,
-            peer: "10.0.0.9".parse().unwrap(),
+            marks: &Marks::of(&info, None),
+            peer: &Peer::new("10.0.0.9:1".parse().unwrap(), true, Watch::new(Deadlines::default(), None)),
             is_trusted,
-            is_tls: true,
-            version: Version::HTTP_11,
             authority: Some(HeaderValue::from_static("shop.example")),
-            watch: &Watch::new(Deadlines::default(), None),
         };
-        let mut headers = headers(pairs);
-        towards_upstream(&mut headers, &hop, None).unwrap();
-        headers
+        let mut request = http::Request::new(()).into_parts().0;
+        request.headers = headers(pairs);
+        towards_upstream(&request, &hop, None, &HeaderValue::from_static("upstream:81"))
     }
 
     #[test]
@@ -298,9 +296,9 @@ mod tests {
     #[test]
     fn a_loop_ends() {
         let mut headers = headers(&[("via", "1.1 a, 1.1 b, 1.1 c, 1.1 d, 1.1 e, 1.1 f, 1.1 g, 1.1 h")]);
-        assert!(set_via(&mut headers, Version::HTTP_11).is_ok());
+        assert!(refuse_loop(&headers).is_ok());
         headers.append("via", headers["via"].clone());
-        assert_eq!(set_via(&mut headers, Version::HTTP_11).unwrap_err().code(), "request.too_many_hops");
+        assert_eq!(refuse_loop(&headers).unwrap_err().code(), "request.too_many_hops");
     }
 
     #[test]

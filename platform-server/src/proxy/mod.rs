@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version, header};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Endpoint, Failure, Outcome, Pool, UpstreamUrl, canonical_path};
 use platform_core::kernel::{Error, Principal, Result, Timestamp};
@@ -49,7 +49,7 @@ pub(crate) struct Forward<'a> {
     /// The clock.
     pub(crate) now: &'a (dyn Fn() -> Timestamp + Send + Sync),
     /// A random number, for the spread of retries.
-    pub(crate) random: u64,
+    pub(crate) random: &'a (dyn Fn() -> u64 + Send + Sync),
 }
 
 impl Proxy {
@@ -63,13 +63,17 @@ impl Proxy {
         request: Request<Incoming>,
         forward: Forward<'_>,
     ) -> Result<Response<ProxiedBody>> {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let limit = forward.route.body_limit_bytes();
         let allowance = Allowance::of(&parts.headers, limit)?;
-        headers::towards_upstream(&mut parts.headers, &forward.hop, forward.principal)?;
-        parts.version = Version::HTTP_11;
-        let upload = Upload::new(allowance, Arc::clone(forward.hop.watch));
-        let mut body = Some(if body.is_end_stream() { RequestBody::Empty } else { upload.body(body) });
+        headers::refuse_loop(&parts.headers)?;
+        let upload =
+            (!body.is_end_stream()).then(|| Upload::new(allowance, Arc::clone(&forward.hop.peer.watch)));
+        let mut body = Some(match &upload {
+            Some(upload) => upload.body(body),
+            None => RequestBody::Empty,
+        });
+        let upload = upload.as_ref();
         let mut tried: Vec<Arc<Endpoint>> = Vec::new();
         loop {
             let lease = forward.target.lease((forward.now)(), &tried, forward.route.waiting_limit())?;
@@ -78,11 +82,11 @@ impl Proxy {
             // When these fail, the lease is dropped and counts for nothing.
             let target = target(&parts.uri, endpoint.url())?;
             let upstream = self.upstreams.at(endpoint.url())?;
-            let to = To { url: endpoint.url(), upstream: &upstream, target: &target, upload: &upload };
-            let failed = match attempt(&parts, &mut body, to, forward.route.timeout()).await {
+            let to = To { url: endpoint.url(), upstream: &upstream, target: &target, upload };
+            let failed = match attempt(&parts, &mut body, to, &forward).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    let untouched = body_is_untouched(&mut body, &upload);
+                    let untouched = body_is_untouched(&mut body, upload);
                     let again = Outcome::of_status(status) == Outcome::Failed
                         && self.again(&parts, Failure::Status(status), attempts, untouched, &forward).await;
                     lease.finish(Outcome::of_status(status), (forward.now)());
@@ -94,12 +98,12 @@ impl Proxy {
                 }
                 Err(failed) => failed,
             };
-            if let Some(error) = upload.refusal() {
+            if let Some(error) = upload.and_then(Upload::refusal) {
                 // The client broke the rules, not the upstream: the lease counts for nothing.
                 return Err(error);
             }
             lease.finish(Outcome::Failed, (forward.now)());
-            let untouched = body_is_untouched(&mut body, &upload);
+            let untouched = body_is_untouched(&mut body, upload);
             if !self.again(&parts, failed.failure, attempts, untouched, &forward).await {
                 return Err(failed.error);
             }
@@ -117,7 +121,7 @@ impl Proxy {
     ) -> bool {
         let method = parts.method.as_str();
         let wait =
-            forward.target.retry(method, failure, attempts, untouched, (forward.now)(), forward.random);
+            forward.target.retry(method, failure, attempts, untouched, (forward.now)(), (forward.random)());
         match wait {
             Some(wait) => {
                 tokio::time::sleep(wait).await;
@@ -133,7 +137,7 @@ struct To<'a> {
     url: &'a UpstreamUrl,
     upstream: &'a Arc<Upstream>,
     target: &'a Uri,
-    upload: &'a Upload,
+    upload: Option<&'a Upload>,
 }
 
 /// One attempt at one endpoint. The body is taken when it is handed to a connection, and given back if
@@ -142,8 +146,9 @@ async fn attempt(
     parts: &Parts,
     body: &mut Option<RequestBody>,
     to: To<'_>,
-    timeout: Duration,
+    forward: &Forward<'_>,
 ) -> Result<Response<ProxiedBody>, Failed> {
+    let timeout = forward.route.timeout();
     let deadline = tokio::time::Instant::now() + timeout;
     // A connection that was kept may have been closed meanwhile: hyper then gives the request back, and a
     // fresh connection gets it. That is no attempt of its own.
@@ -154,7 +159,11 @@ async fn attempt(
             Some(connection) => connection,
             None => connect(to.url, deadline).await?,
         };
-        let request = rebuild(parts, &to, body.take().unwrap_or(RequestBody::Empty));
+        let headers = headers::towards_upstream(parts, &forward.hop, forward.principal, to.upstream.host());
+        let mut request = Request::new(body.take().unwrap_or(RequestBody::Empty));
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = to.target.clone();
+        *request.headers_mut() = headers;
         match connection.send(request, deadline).await {
             Err(Elapsed) => return Err(Failed::timeout()),
             Ok(Ok(response)) => return Ok(answered(parts, response, connection, &to, timeout)),
@@ -182,7 +191,7 @@ fn answered(
     let (mut head, body) = response.into_parts();
     headers::towards_client(&mut head.headers);
     head.version = Version::HTTP_11;
-    if to.upload.is_under_way() {
+    if to.upload.is_some_and(Upload::is_under_way) {
         connection.run_apart();
     }
     let mut body = ProxiedBody::new(body, connection, Arc::clone(to.upstream), pause);
@@ -231,10 +240,10 @@ async fn connect(url: &UpstreamUrl, deadline: tokio::time::Instant) -> Result<Bo
 }
 
 /// Whether the request can still be sent as a whole: its body is empty, or nobody has read of it.
-fn body_is_untouched(body: &mut Option<RequestBody>, upload: &Upload) -> bool {
+fn body_is_untouched(body: &mut Option<RequestBody>, upload: Option<&Upload>) -> bool {
     match body {
-        Some(_) => !upload.is_touched(),
-        None if !upload.is_used() => {
+        Some(_) => !upload.is_some_and(Upload::is_touched),
+        None if upload.is_none() => {
             *body = Some(RequestBody::Empty);
             true
         }
@@ -256,15 +265,4 @@ fn target(uri: &Uri, url: &UpstreamUrl) -> Result<Uri> {
     target
         .map(Uri::from)
         .ok_or_else(|| Error::invalid("gateway.ambiguous_path", "the path cannot be forwarded"))
-}
-
-fn rebuild(parts: &Parts, to: &To<'_>, body: RequestBody) -> Request<RequestBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = to.target.clone();
-    let headers = request.headers_mut();
-    // Copied, not moved: a second attempt may need them.
-    headers.clone_from(&parts.headers);
-    headers.insert(header::HOST, to.upstream.host().clone());
-    request
 }

@@ -1,6 +1,5 @@
 //! From a request to the answer of an endpoint: route, policy, body, handler, rendering.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use super::extract::Received;
 use super::headers::{self, RequestInfo};
 use super::{Call, Endpoint, problem};
 use crate::http_server::read_body;
+use crate::metrics::Label;
 use crate::policy::write_limit;
 use crate::server::Server;
 
@@ -35,10 +35,10 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 const CONSISTENCY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the access log and the metrics want to know of an answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Answered {
     /// The template of the path.
-    pub(crate) route: Cow<'static, str>,
+    pub(crate) route: Label,
     /// The code of the error, if it was one.
     pub(crate) code: Option<&'static str>,
 }
@@ -192,19 +192,15 @@ async fn path_values(parts: &mut Parts) -> Result<Vec<String>> {
 }
 
 fn finish(result: Result<Response<Bytes>>, info: &RequestInfo, route: &'static str) -> Response<AxumBody> {
-    decorate(result, info, Cow::Borrowed(route)).map(AxumBody::from)
+    decorate(result, info, Label::Static(route)).map(AxumBody::from)
 }
 
 /// The response for an error outside every endpoint.
-pub(crate) fn render_problem(error: Error, info: &RequestInfo, route: Cow<'static, str>) -> Response<Bytes> {
+pub(crate) fn render_problem(error: Error, info: &RequestInfo, route: Label) -> Response<Bytes> {
     decorate(Err(error), info, route)
 }
 
-fn decorate(
-    result: Result<Response<Bytes>>,
-    info: &RequestInfo,
-    route: Cow<'static, str>,
-) -> Response<Bytes> {
+fn decorate(result: Result<Response<Bytes>>, info: &RequestInfo, route: Label) -> Response<Bytes> {
     let (mut response, code) = match result {
         Ok(response) => (response, None),
         Err(error) => {
