@@ -57,7 +57,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>> {
 /// # Errors
 /// `auth.invalid_token`.
 pub fn bearer(of: &HeaderMap) -> Result<Option<Secret>> {
-    headers::bearer(of)
+    headers::bearer(of).map(|token| token.map(|token| token.to_secret()))
 }
 
 /// The positions in `Consistency-Token`.

@@ -46,7 +46,8 @@ impl RateLimitStatus {
     /// the time in which all of it comes back.
     pub fn headers(&self) -> [(&'static str, String); 2] {
         let Quota { rate, per, burst } = self.quota;
-        let window = (per.as_secs_f64() * f64::from(burst) / f64::from(rate.max(1))).ceil().max(1.0);
+        let second = u128::from(rate.max(1)) * Duration::from_secs(1).as_nanos();
+        let window = per.as_nanos().saturating_mul(burst.into()).div_ceil(second).max(1);
         let reset = whole_seconds(self.verdict.reset_after);
         [
             ("ratelimit-policy", format!("\"{}\";q={burst};w={window}", self.policy)),

@@ -49,19 +49,27 @@ impl RawId {
 
     /// The 26 base32 characters.
     pub fn to_base32(self) -> String {
-        let mut text = String::with_capacity(26);
-        self.write_base32(&mut text);
-        text
+        self.base32().as_str().to_owned()
     }
 
-    /// Appends the 26 base32 characters.
-    fn write_base32(self, text: &mut String) {
+    /// The 26 base32 characters, without a heap.
+    fn base32(self) -> Base32 {
         let bits = u128::from_be_bytes(self.0);
         let mut digits = [b'0'; 26];
         for (place, digit) in digits.iter_mut().zip((0..26).rev()) {
             *place = ALPHABET.get((bits >> (digit * 5)) as usize & 31).copied().unwrap_or_default();
         }
-        text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+        Base32(digits)
+    }
+
+    /// Writes `prefix_base32`.
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    pub fn write_typed(self, prefix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(prefix)?;
+        f.write_str("_")?;
+        f.write_str(self.base32().as_str())
     }
 
     /// Reads 26 base32 characters; `None` if they are not exactly that.
@@ -80,6 +88,15 @@ impl RawId {
     /// The time at which a v7 id was made.
     pub fn time(self) -> Timestamp {
         Timestamp::from_millis((u128::from_be_bytes(self.0) >> 80) as u64)
+    }
+}
+
+/// Base 32 characters of an id.
+struct Base32([u8; 26]);
+
+impl Base32 {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -120,7 +137,7 @@ macro_rules! typed_id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, concat!($prefix, "_{}"), self.0.to_base32())
+                self.0.write_typed($prefix, f)
             }
         }
 
@@ -200,7 +217,7 @@ impl CorrelationId {
     pub fn from_raw(raw: RawId) -> CorrelationId {
         let mut text = String::with_capacity(30);
         text.push_str("req_");
-        raw.write_base32(&mut text);
+        text.push_str(raw.base32().as_str());
         CorrelationId(text)
     }
 

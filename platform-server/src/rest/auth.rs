@@ -51,7 +51,7 @@ impl Extract for Bearer {
     }
 
     fn extract(received: &Received) -> Result<Self> {
-        bearer(&received.headers).map(Bearer)
+        bearer(&received.headers).map(|token| Bearer(token.map(|token| token.to_secret())))
     }
 }
 

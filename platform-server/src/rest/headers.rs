@@ -60,11 +60,32 @@ pub(crate) fn awaited(headers: &HeaderMap) -> Result<Positions> {
     Ok(awaited)
 }
 
+/// A token as it stands in a header; it does not print.
+pub(crate) struct BearerToken<'a>(&'a str);
+
+impl std::fmt::Debug for BearerToken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BearerToken")
+    }
+}
+
+impl<'a> BearerToken<'a> {
+    /// The token.
+    pub(crate) fn expose(&self) -> &'a str {
+        self.0
+    }
+
+    /// The token, to be kept.
+    pub(crate) fn to_secret(&self) -> Secret {
+        Secret::new(self.0)
+    }
+}
+
 /// The bearer token of `Authorization`, if there is the header.
 ///
 /// # Errors
 /// `auth.invalid_token` for another scheme or more than one header.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<BearerToken<'_>>> {
     let invalid =
         || Error::unauthenticated("auth.invalid_token", "Authorization is `Bearer` and an access token");
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -75,7 +96,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>> {
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || values.next().is_some() {
         return Err(invalid());
     }
-    Ok(Some(Secret::new(token)))
+    Ok(Some(BearerToken(token)))
 }
 
 /// Demands a JSON content type: `application/json` or `application/…+json`, in UTF-8.
