@@ -186,6 +186,7 @@ impl Run {
             let by = Duration::from_millis(random.within(1, most));
             self.stage.note(format_args!("clock jump {by:?} back: {back}"));
             self.stage.sim.jump_clock(by, back);
+            self.checker.clock_jumps(&self.world);
             // A key does not answer for ever: a request of before would be a new one.
             self.kept.clear();
             self.model.lock().people.sessions.iter_mut().for_each(|session| session.issued = None);

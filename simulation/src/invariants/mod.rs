@@ -29,6 +29,7 @@ const STEPS_TO_PEACE: u64 = 2_000_000;
 pub struct Checker {
     requests: requests::Requests,
     events: events::Events,
+    denials: audit::Denials,
     /// Whether a node ended without being asked: what waited in its memory is lost.
     pub crashed: bool,
 }
@@ -37,6 +38,11 @@ impl Checker {
     /// A command has come to an end.
     pub fn ended(&mut self, world: &World, request: Request) {
         self.requests.ended(&world.stage, request);
+    }
+
+    /// The wall clock jumps: keys may be over, so a denial whose write had no answer may be written again.
+    pub fn clock_jumps(&mut self, world: &World) {
+        self.denials.keys_may_be_over(world);
     }
 
     /// After each step, whatever is still under way: balances and floors, whether somebody is let in who
@@ -52,7 +58,7 @@ impl Checker {
             }
             self.events.look(world, model, 0).await?;
             if world.primary().is_some_and(|primary| !primary.is_poisoned()) {
-                audit::tree(world, model, 0, true, false).await?;
+                audit::tree(world, model, 0, &self.denials, true, false).await?;
                 values::glance(world, model, random).await?;
             }
             Ok(())
@@ -70,12 +76,13 @@ impl Checker {
         finish(world, "in peace", async {
             ledger::history(world, model).await?;
             self.events.look(world, model, settled).await?;
-            audit::tree(world, model, settled, self.crashed, thorough).await?;
+            audit::tree(world, model, settled, &self.denials, self.crashed, thorough).await?;
             values::look(world, model).await?;
             notes::look(world, model).await?;
             people::look(world, model).await?;
             people::all_nodes(world, model).await
         });
+        self.denials.are_written(world);
         self.requests.look(&world.stage);
         world.stage.set_quiet(false);
     }
