@@ -24,9 +24,8 @@ impl Snapshot {
     ///     "defaultVariant": "off",
     ///     "targeting": {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]},
     /// }}}))?;
-    /// let now_s = 1_800_000_000;
-    /// let evaluation = set.evaluate("new-checkout", &Subject::new("user_1", &[("plan", "pro")]), now_s);
-    /// assert_eq!(evaluation.unwrap().variant, Some("on"));
+    /// let (subject, now_s) = (Subject::new("user_1", &[("plan", "pro")]), 1_800_000_000);
+    /// assert_eq!(set.evaluate("new-checkout", &subject, now_s).unwrap().variant, Some("on"));
     /// # Ok::<(), platform_core::kernel::Error>(())
     /// ```
     ///
