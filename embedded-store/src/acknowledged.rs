@@ -2,8 +2,9 @@
 //!
 //! The end of an engine's log may be torn by a crash. Whether it had been acknowledged cannot be told from
 //! the log alone: fjall, sled and SQLite drop what does not read at its end, acknowledged or not; and a file that
-//! was emptied is a new one to SQLite. So the position is noted here after each fsync, without one of its own:
-//! after the crash of a process it is exact, after one of the machine it may be older, never newer.
+//! was emptied is a new one to SQLite. So the position is noted here after each commit, without an fsync of its own:
+//! after a crash it may be older than what was acknowledged (of a process by one group, of the machine by more),
+//! never newer.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -8,6 +8,8 @@ use platform_core::kernel::{Error, Position, Result};
 use platform_core::ports::store::{Batch, Commit, CommitError, Prepared, Schema};
 use tokio::sync::{oneshot, watch};
 
+use crate::acknowledged::Acknowledged;
+
 /// Batches that may wait; a caller beyond that waits for room.
 const QUEUE: usize = 4096;
 /// Batches of one group: a few milliseconds of work, so that the first of them does not wait long.
@@ -62,10 +64,14 @@ pub(crate) struct GroupWriter {
 
 impl GroupWriter {
     /// Starts the thread.
-    pub(crate) fn start(schema: Arc<Schema>, engine: impl Engine) -> Result<GroupWriter> {
+    pub(crate) fn start(
+        schema: Arc<Schema>,
+        engine: impl Engine,
+        acknowledged: Acknowledged,
+    ) -> Result<GroupWriter> {
         let (sender, receiver) = flume::bounded(QUEUE);
         let committed = Arc::new(watch::Sender::new(engine.position()));
-        let writer = Writer { engine, committed: Arc::clone(&committed), poisoned: false };
+        let writer = Writer { engine, acknowledged, committed: Arc::clone(&committed), poisoned: false };
         let thread = std::thread::Builder::new()
             .name(format!("store-{}", schema.store))
             .stack_size(512 * 1024)
@@ -114,6 +120,7 @@ impl Drop for GroupWriter {
 
 struct Writer<E> {
     engine: E,
+    acknowledged: Acknowledged,
     committed: Arc<watch::Sender<Position>>,
     poisoned: bool,
 }
@@ -161,9 +168,13 @@ impl<E: Engine> Writer<E> {
             // Whoever gave up waiting does not need the answer.
             let _ = asker.send(answer);
         }
-        if !self.poisoned {
-            self.engine.after_commit();
+        if self.poisoned {
+            return;
         }
+        if let Err(error) = self.acknowledged.note(position) {
+            tracing::warn!(%error, "the acknowledged position was not noted");
+        }
+        self.engine.after_commit();
     }
 
     fn answers(&mut self, batches: &[Prepared]) -> Answers {

@@ -76,7 +76,7 @@ fn a_flipped_byte_of_an_entry_is_named_while_the_folder_is_in_use_and_after() {
         let sql = rusqlite::Connection::open_with_flags_and_vfs(
             data.join("audit.db"),
             rusqlite::OpenFlags::default(),
-            c"platform-sums",
+            c"platform",
         )
         .unwrap();
         let id = 301u64.to_be_bytes();

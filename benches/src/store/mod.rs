@@ -23,7 +23,16 @@ pub(crate) const ROWS: &[Row] = &[
         run: || sqlite::groups(64),
     },
     Row { name: "store_sqlite_group_256", what: "the same, groups of 256", run: || sqlite::groups(256) },
-    Row { name: "store_sqlite_alone_p50", what: "one writer alone on SQLite, median", run: sqlite::alone },
+    Row {
+        name: "store_sqlite_alone_p50",
+        what: "one writer alone on SQLite, the program's own thread as the peer's, median",
+        run: || sqlite::alone(false),
+    },
+    Row {
+        name: "store_sqlite_alone_task_p50",
+        what: "one writer alone on SQLite, a task of the runtime, median",
+        run: || sqlite::alone(true),
+    },
     Row {
         name: "store_fjall_group_64",
         what: "commits of a document, a unique entry and an event on fjall, groups of 64",

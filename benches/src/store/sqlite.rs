@@ -1,6 +1,7 @@
 //! SQLite: hand-written rusqlite on one thread, with the same tables and the same statements.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use embedded_store::EmbeddedStores;
@@ -86,7 +87,8 @@ pub(super) fn groups(group: usize) -> Measured {
     Measured::against(ours, "commits/s", PEER, theirs)
 }
 
-pub(super) fn alone() -> Measured {
+/// One writer alone: the program's own thread, as the peer's is, or a task of the runtime, as a request is.
+pub(super) fn alone(in_a_task: bool) -> Measured {
     let (runtime, folder) = (runtime(), folder());
     let stores = EmbeddedStores::open(folder.path()).unwrap();
     let store = runtime.block_on(stores.open(&schema())).unwrap();
@@ -99,7 +101,12 @@ pub(super) fn alone() -> Measured {
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS_ALONE {
-        ours.extend(ours::alone(&runtime, &store, turn(|next| &mut next.0)));
+        let writer = ours::alone(Arc::clone(&store), turn(|next| &mut next.0));
+        ours.extend(if in_a_task {
+            runtime.block_on(runtime.spawn(writer)).unwrap()
+        } else {
+            runtime.block_on(writer)
+        });
         theirs.extend(turn(|next| &mut next.1).map(|number| {
             let begin = Instant::now();
             peer.write(number..number + 1);

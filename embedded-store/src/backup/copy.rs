@@ -16,7 +16,7 @@ use crate::EmbeddedStores;
 use crate::acknowledged;
 use crate::fjall::{self, Living, Moment};
 use crate::folder::{Folder, sync_folder};
-use crate::sqlite::sums;
+use crate::sqlite::vfs;
 
 /// How long to wait for the writers of a busy server: a group of theirs takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -221,7 +221,7 @@ pub(super) fn stores_of(data: &Path) -> Result<Vec<String>> {
 fn hold(path: &Path) -> Result<Connection> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be held", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = sums::open(path, flags).map_err(cannot)?;
+    let connection = vfs::open(path, flags).map_err(cannot)?;
     connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(cannot)?;
     Ok(connection)
@@ -231,7 +231,7 @@ fn hold(path: &Path) -> Result<Connection> {
 fn begin_reading(path: &Path) -> Result<Connection> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be read", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = sums::open(path, flags).map_err(cannot)?;
+    let connection = vfs::open(path, flags).map_err(cannot)?;
     connection.busy_timeout(LOCK_WAIT).map_err(cannot)?;
     connection.execute_batch("BEGIN").map_err(cannot)?;
     connection
@@ -242,7 +242,7 @@ fn begin_reading(path: &Path) -> Result<Connection> {
 
 fn copy_store(store: &Pinned, path: &Path) -> Result<()> {
     let cannot = |error: rusqlite::Error| failed("a database cannot be copied", path, error);
-    let mut target = sums::open(path, OpenFlags::default()).map_err(cannot)?;
+    let mut target = vfs::open(path, OpenFlags::default()).map_err(cannot)?;
     {
         let copying = Backup::new(&store.reader, &mut target).map_err(cannot)?;
         while copying.step(PAGES).map_err(cannot)? != StepResult::Done {}

@@ -12,7 +12,7 @@ use super::manifest::Manifest;
 use super::{DATA_FOLDER, KEYS, KEYS_FOLDER, failed};
 use crate::audit::reorigin_prepared;
 use crate::folder::{Folder, sync_folder};
-use crate::sqlite::sums;
+use crate::sqlite::vfs;
 
 /// What a restore did.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ fn check_database(path: &Path) -> Result<()> {
             .with("why", why)
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = sums::open(path, flags).map_err(|error| damaged(error.to_string()))?;
+    let connection = vfs::open(path, flags).map_err(|error| damaged(error.to_string()))?;
     let verdict: String = connection
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .map_err(|error| damaged(error.to_string()))?;
@@ -191,8 +191,8 @@ fn copy_checked(from: &Path, to: &Path, manifest: &Manifest, path: &str) -> Resu
 /// The keys that are in use: with what was made and what was destroyed since the backup.
 fn keep_keys(present: &Path, to: &Path) -> Result<()> {
     let cannot = |error: rusqlite::Error| failed("the keys cannot be kept", present, error);
-    let source = sums::open(present, OpenFlags::default()).map_err(cannot)?;
-    let mut target = sums::open(to, OpenFlags::default()).map_err(cannot)?;
+    let source = vfs::open(present, OpenFlags::default()).map_err(cannot)?;
+    let mut target = vfs::open(to, OpenFlags::default()).map_err(cannot)?;
     let copying = rusqlite::backup::Backup::new(&source, &mut target).map_err(cannot)?;
     while copying.step(-1).map_err(cannot)? != rusqlite::backup::StepResult::Done {}
     Ok(())

@@ -57,13 +57,12 @@ pub(crate) fn store_on<K: Keyspace>(
             keyspace,
             schema: Arc::clone(&schema),
             position,
-            acknowledged,
             trim: trim.clone(),
             trimmed,
             timings: Arc::clone(&timings),
         };
         let engine = Timed { engine: writer, timings: Arc::clone(&timings) };
-        Access::Write(GroupWriter::start(Arc::clone(&schema), engine)?)
+        Access::Write(GroupWriter::start(Arc::clone(&schema), engine, acknowledged)?)
     };
     Ok(EmbeddedStore { name: schema.store, reader, access, trim, timings, _lock: lock })
 }

@@ -11,7 +11,6 @@ use platform_core::ports::store::{
 
 use super::layout::{self, Stored};
 use super::{Keyspace, View, Writes};
-use crate::acknowledged::Acknowledged;
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
 use crate::timed::timed;
@@ -24,7 +23,6 @@ pub(super) struct OrderedWriter<K> {
     pub(super) keyspace: Arc<K>,
     pub(super) schema: Arc<Schema>,
     pub(super) position: Position,
-    pub(super) acknowledged: Acknowledged,
     pub(super) trim: Trim,
     /// Up to where events are removed.
     pub(super) trimmed: EventPosition,
@@ -50,9 +48,6 @@ impl<K: Keyspace> Engine for OrderedWriter<K> {
         timed(&self.timings.sync, || group.commit()).map_err(Failure::Unknown)?;
         self.position = merged.position;
         self.trimmed = trimmed;
-        if let Err(error) = self.acknowledged.note(self.position) {
-            tracing::warn!(%error, "the acknowledged position was not noted");
-        }
         Ok(answers)
     }
 

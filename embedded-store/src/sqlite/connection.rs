@@ -6,7 +6,7 @@ use platform_core::kernel::{Error, Result};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::storage;
-use super::sums;
+use super::vfs::{self, sums};
 
 /// Statements that a connection keeps prepared: all that a domain's store has, and the scans in use.
 const STATEMENTS: usize = 96;
@@ -24,7 +24,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
             "the database file was written before its pages had checksums",
         ));
     }
-    let connection = sums::open(path, flags).map_err(storage)?;
+    let connection = vfs::open(path, flags).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // secure_delete: what is deleted is overwritten, also within the file.
     // cache: 4 MiB, taken as it is needed.
@@ -43,15 +43,16 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// From now on every commit is on the disk when it returns.
+/// From now on every commit is on the disk when it returns, by one write and one fsync.
 pub(super) fn durable(connection: &Connection) -> Result<()> {
-    connection.execute_batch("PRAGMA synchronous = FULL").map_err(storage)
+    connection.execute_batch("PRAGMA synchronous = FULL").map_err(storage)?;
+    vfs::gather(connection).map_err(storage)
 }
 
 /// Of who moves the log into the file beside the writer.
 pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = sums::open(path, flags)?;
+    let connection = vfs::open(path, flags)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -64;")?;
     Ok(connection)
 }
@@ -59,7 +60,7 @@ pub(super) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
 /// A reader's.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = sums::open(path, flags).map_err(storage)?;
+    let connection = vfs::open(path, flags).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection
         .execute_batch(

@@ -2,15 +2,15 @@
 //!
 //! Ids and index entries are BLOBs that are compared as bytes; in the shell:
 //! `SELECT cast(id AS TEXT), body FROM users WHERE by_email = cast('ada@example.com' AS BLOB)`. Every page has a
-//! checksum ([`sums`]), so the shell is to be started with `-readonly`.
+//! checksum ([`vfs::sums`]), so the shell is to be started with `-readonly`.
 
 mod checkpoints;
 mod connection;
 mod error;
 mod migrate;
 mod reader;
-pub(crate) mod sums;
 mod tables;
+pub(crate) mod vfs;
 mod writer;
 
 #[cfg(test)]
@@ -103,12 +103,12 @@ fn start_writer(
         schema: Arc::clone(schema),
         tables: Arc::clone(tables),
         position,
-        acknowledged,
         trim: trim.clone(),
         trimmed: EventPosition::START,
         timings: Arc::clone(timings),
     };
-    GroupWriter::start(Arc::clone(schema), Timed { engine: writer, timings: Arc::clone(timings) })
+    let engine = Timed { engine: writer, timings: Arc::clone(timings) };
+    GroupWriter::start(Arc::clone(schema), engine, acknowledged)
 }
 
 /// The position of a file that is only read.

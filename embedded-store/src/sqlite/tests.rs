@@ -154,7 +154,6 @@ fn a_failed_fsync_of_the_file_is_not_forgotten_while_nobody_writes() {
         schema: Arc::clone(&schema),
         tables,
         position,
-        acknowledged: crate::acknowledged::check(&path, position).unwrap(),
         trim,
         trimmed: EventPosition::START,
         timings: Arc::new(StoreTimings::new("sqlite")),

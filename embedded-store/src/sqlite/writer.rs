@@ -14,7 +14,6 @@ use super::checkpoints::Checkpoints;
 use super::error::{concerns_everything, is_failed_sync, nothing_was_synced, storage};
 use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
-use crate::acknowledged::Acknowledged;
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
 use crate::timed::timed;
@@ -28,7 +27,6 @@ pub(super) struct SqliteWriter {
     pub(super) schema: Arc<Schema>,
     pub(super) tables: Arc<Tables>,
     pub(super) position: Position,
-    pub(super) acknowledged: Acknowledged,
     /// Up to where the outbox is to be forgotten; done with the next group.
     pub(super) trim: Trim,
     /// Up to where it is forgotten.
@@ -68,9 +66,6 @@ impl Engine for SqliteWriter {
             return Err(Failure::Unknown(storage(error)));
         }
         self.position = position;
-        if let Err(error) = self.acknowledged.note(position) {
-            tracing::warn!(%error, "the acknowledged position was not noted");
-        }
         self.trimmed = self.trimmed.max(trim);
         Ok(answers)
     }

@@ -1,38 +1,27 @@
-//! A checksum in every page of a database file.
-//!
-//! SQLite keeps none of its own: a page that the disk returns changed is served as it is, and one whose
-//! pointers are changed hides rows. So our files are opened through a VFS around the default one. It writes
-//! into the last 8 bytes of a page, which SQLite is told to leave free, the XXH3 of the rest (seeded with the
-//! place of the page, so that a page in the place of another is seen too), and checks it whenever a page is
-//! read. SQLite's own log has checksums in its frames, which its recovery checks; a page gets its sum when it
-//! is moved from the log into the file. 4 KiB take about 0.2 µs.
-//!
-//! Other programs read these files as ever (`sqlite3 -readonly`). What another program *writes* into one has
-//! no sum, and reads as damage here.
+//! The files of SQLite, through a VFS around the default one: pages get a checksum ([`sums`]), and what is
+//! written to a log between two fsyncs is one write ([`gathered`]).
 
 #![allow(unsafe_code, reason = "a VFS is a table of C functions")]
+
+mod gathered;
+pub(crate) mod sums;
 
 use std::ffi::{c_char, c_int, c_void};
 use std::path::Path;
 use std::sync::Once;
 
 use rusqlite::{Connection, OpenFlags, ffi};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use self::gathered::Gathered;
 
 /// The name under which SQLite knows it.
-const NAME: &std::ffi::CStr = c"platform-sums";
-
-/// Bytes at the end of a page.
-const SUM_BYTES: usize = 8;
-
-/// Where the head of a file says how many bytes at the end of a page are left free.
-const RESERVED_AT: usize = 20;
+const NAME: &std::ffi::CStr = c"platform";
 
 /// Opens a database whose pages have sums; a file that is made now gets them.
 pub(crate) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     register();
     let connection = Connection::open_with_flags_and_vfs(path, flags, NAME)?;
-    let mut reserved = SUM_BYTES as c_int;
+    let mut reserved = sums::SUM_BYTES as c_int;
     // SAFETY: the handle is that of an open connection, which nobody else has; the operation takes an int.
     let done = unsafe {
         let reserved = (&raw mut reserved).cast::<c_void>();
@@ -50,28 +39,52 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection
     }
 }
 
-/// Whether a file was written without sums: by a version before there were any.
-pub(super) fn are_missing(path: &Path) -> bool {
-    use std::io::Read;
-    let mut head = [0; RESERVED_AT + 1];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head.starts_with(b"SQLite format 3\0") && head.last() == Some(&0)
-}
-
-fn sum_of(page: &[u8], offset: i64) -> [u8; SUM_BYTES] {
-    xxh3_64_with_seed(page, 0x706c_6174_666f_726d ^ offset.cast_unsigned()).to_le_bytes()
-}
-
-/// Whether this much at this place is a page: nothing else of a database is read or written like that.
-fn is_page(size: c_int, offset: i64) -> bool {
-    size >= 512 && size.cast_unsigned().is_power_of_two() && offset % i64::from(size) == 0
+/// From now on what this connection writes to its log is gathered until the fsync of the commit: only for a
+/// connection whose every commit has one (`synchronous = FULL`), since others would look for it earlier.
+pub(super) fn gather(connection: &Connection) -> rusqlite::Result<()> {
+    let mut log = std::ptr::null_mut::<ffi::sqlite3_file>();
+    // SAFETY: the handle is that of an open connection, which nobody else has; the operation gives a pointer to a
+    // file, which lives until the connection is closed. It is ours if it has our methods, and then it is open.
+    let done = unsafe {
+        let operation = ffi::SQLITE_FCNTL_JOURNAL_POINTER;
+        let asked = ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            operation,
+            (&raw mut log).cast::<c_void>(),
+        );
+        if asked == ffi::SQLITE_OK && !log.is_null() && std::ptr::eq((*log).pMethods, &raw const METHODS) {
+            let mut length = 0;
+            let sized = size(log, &raw mut length);
+            if let (ffi::SQLITE_OK, Kind::Log(held @ None)) = (sized, kind(log)) {
+                *held = Some(Gathered::of(length));
+            }
+            sized
+        } else {
+            asked
+        }
+    };
+    if done == ffi::SQLITE_OK {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(done), None))
+    }
 }
 
 /// What SQLite holds for an open file; the file of the VFS within stands behind it.
 #[repr(C)]
 struct OurFile {
     head: ffi::sqlite3_file,
-    has_pages: bool,
+    kind: Kind,
+}
+
+/// What a file is.
+enum Kind {
+    /// The database itself.
+    Pages,
+    /// Its log, with what is gathered for it, if anything is.
+    Log(Option<Gathered>),
+    Other,
 }
 
 /// Where the file of the VFS within stands: behind ours, aligned for everything.
@@ -145,13 +158,19 @@ unsafe extern "C" fn open_file(
     // closed after a failure.
     unsafe {
         (*ours).head.pMethods = std::ptr::null();
-        (*ours).has_pages = flags & ffi::SQLITE_OPEN_MAIN_DB != 0;
         let room = (*within).szOsFile as usize;
         let Some(open) = (*within).xOpen.filter(|_| room <= ROOM) else { return ffi::SQLITE_CANTOPEN };
         std::ptr::write_bytes(inner(file).cast::<u8>(), 0, room);
         let opened = open(within, name, inner(file), flags, out_flags);
         if !(*inner(file)).pMethods.is_null() {
-            (*ours).head.pMethods = &raw const METHODS;
+            let kind = if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+                Kind::Pages
+            } else if flags & ffi::SQLITE_OPEN_WAL != 0 {
+                Kind::Log(None)
+            } else {
+                Kind::Other
+            };
+            std::ptr::write(ours, OurFile { head: ffi::sqlite3_file { pMethods: &raw const METHODS }, kind });
         }
         opened
     }
@@ -185,13 +204,13 @@ unsafe extern "C" fn full_path(
     unsafe { (*within).xFullPathname.map_or(ffi::SQLITE_IOERR, |full| full(within, name, size, out)) }
 }
 
-/// Whether it is the file of a database itself, not its log.
+/// What a file is, with what is held for it.
 ///
 /// # Safety
-/// `file` is open.
-unsafe fn has_pages(file: *mut ffi::sqlite3_file) -> bool {
+/// `file` is open, and nothing else looks at it meanwhile: SQLite uses a file from one thread at a time.
+unsafe fn kind<'a>(file: *mut ffi::sqlite3_file) -> &'a mut Kind {
     // SAFETY: `open_file` has set it.
-    unsafe { (*file.cast::<OurFile>()).has_pages }
+    unsafe { &mut (*file.cast::<OurFile>()).kind }
 }
 
 unsafe extern "C" fn read(
@@ -200,19 +219,21 @@ unsafe extern "C" fn read(
     size: c_int,
     offset: ffi::sqlite3_int64,
 ) -> c_int {
-    let done = pass!(file, xRead, buffer, size, offset);
     // SAFETY: the file is open.
-    if !is_page(size, offset) || !unsafe { has_pages(file) } {
-        return done;
+    match unsafe { kind(file) } {
+        Kind::Pages if sums::is_page(size as usize, offset) => {}
+        // SAFETY: the file is open.
+        Kind::Log(_) => match unsafe { flush(file) } {
+            ffi::SQLITE_OK => return pass!(file, xRead, buffer, size, offset),
+            failed => return failed,
+        },
+        _ => return pass!(file, xRead, buffer, size, offset),
     }
-    match done {
+    match pass!(file, xRead, buffer, size, offset) {
         ffi::SQLITE_OK => {
             // SAFETY: SQLite gave a buffer of this size, and it was just filled.
             let page = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), size as usize) };
-            match page.split_last_chunk::<SUM_BYTES>() {
-                Some((content, sum)) if sum_of(content, offset) == *sum => ffi::SQLITE_OK,
-                _ => ffi::SQLITE_IOERR_DATA,
-            }
+            if sums::is_whole(page, offset) { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_DATA }
         }
         // SQLite would take what is missing for zeros.
         ffi::SQLITE_IOERR_SHORT_READ => ffi::SQLITE_IOERR_DATA,
@@ -226,16 +247,82 @@ unsafe extern "C" fn write(
     size: c_int,
     offset: ffi::sqlite3_int64,
 ) -> c_int {
-    // SAFETY: the file is open.
-    if !is_page(size, offset) || !unsafe { has_pages(file) } {
-        return pass!(file, xWrite, buffer, size, offset);
-    }
     // SAFETY: SQLite gave a buffer of this size.
-    let mut page = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), size as usize) }.to_vec();
-    if let Some((content, sum)) = page.split_last_chunk_mut::<SUM_BYTES>() {
-        *sum = sum_of(content, offset);
+    let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), size as usize) };
+    // SAFETY: the file is open.
+    match unsafe { kind(file) } {
+        Kind::Pages if sums::is_page(bytes.len(), offset) => {
+            let page = sums::with_sum(bytes, offset);
+            pass!(file, xWrite, page.as_ptr().cast(), size, offset)
+        }
+        Kind::Log(Some(held)) => {
+            if held.take(bytes, offset) {
+                return ffi::SQLITE_OK;
+            }
+            // SAFETY: the file is open.
+            let flushed = unsafe { flush(file) };
+            // SAFETY: the file is open.
+            if let (ffi::SQLITE_OK, Kind::Log(Some(held))) = (flushed, unsafe { kind(file) }) {
+                // What is empty takes everything.
+                held.take(bytes, offset);
+            }
+            flushed
+        }
+        _ => pass!(file, xWrite, buffer, size, offset),
     }
-    pass!(file, xWrite, page.as_ptr().cast(), size, offset)
+}
+
+/// Writes what is gathered for a log.
+///
+/// # Safety
+/// `file` is open.
+unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: the file is open.
+    let Kind::Log(Some(held)) = (unsafe { kind(file) }) else { return ffi::SQLITE_OK };
+    let written = held.write(|bytes, offset| {
+        match pass!(file, xWrite, bytes.as_ptr().cast(), bytes.len() as c_int, offset) {
+            ffi::SQLITE_OK => Ok(()),
+            failed => Err(failed),
+        }
+    });
+    written.err().unwrap_or(ffi::SQLITE_OK)
+}
+
+unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: the file is open.
+    match unsafe { flush(file) } {
+        ffi::SQLITE_OK => pass!(file, xSync, flags),
+        failed => failed,
+    }
+}
+
+unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: the file is open.
+    let done = match unsafe { flush(file) } {
+        ffi::SQLITE_OK => pass!(file, xTruncate, size),
+        failed => failed,
+    };
+    // SAFETY: the file is open.
+    if let (ffi::SQLITE_OK, Kind::Log(Some(held))) = (done, unsafe { kind(file) }) {
+        held.resized(size);
+    }
+    done
+}
+
+unsafe extern "C" fn size(file: *mut ffi::sqlite3_file, out: *mut ffi::sqlite3_int64) -> c_int {
+    // SAFETY: the file is open.
+    match unsafe { flush(file) } {
+        ffi::SQLITE_OK => pass!(file, xFileSize, out),
+        failed => failed,
+    }
+}
+
+/// What was gathered and not yet on the disk belongs to no commit.
+unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
+    let closed = pass!(file, xClose);
+    // SAFETY: SQLite uses a file no more when it is closed.
+    unsafe { *kind(file) = Kind::Other };
+    closed
 }
 
 unsafe extern "C" fn characteristics(file: *mut ffi::sqlite3_file) -> c_int {
@@ -252,10 +339,6 @@ macro_rules! passed {
     };
 }
 
-passed!(close, xClose);
-passed!(truncate, xTruncate, size: ffi::sqlite3_int64);
-passed!(sync, xSync, flags: c_int);
-passed!(size, xFileSize, out: *mut ffi::sqlite3_int64);
 passed!(lock, xLock, level: c_int);
 passed!(unlock, xUnlock, level: c_int);
 passed!(is_reserved, xCheckReservedLock, out: *mut c_int);

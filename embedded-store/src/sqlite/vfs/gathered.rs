@@ -1,0 +1,129 @@
+//! What a writer appends to its log between two fsyncs, as one write.
+//!
+//! SQLite writes a frame of the log in two pieces, and a commit has some frames; nobody reads them before the
+//! fsync that ends the commit. They are gathered here and written at once before it. And where the file has to
+//! grow it grows by [`STEP`], with zeros: an fsync behind blocks that are there already takes half the time of
+//! one that also has to note new blocks (120 µs beside 230 here). SQLite ends its reading of a log at the first
+//! frame that is none.
+
+/// By how much the file grows.
+const STEP: i64 = 64 * 1024;
+
+/// Bytes that are held at most; a large transaction is written in pieces. With what the file grows by they are
+/// less than the 128 KiB that SQLite's own VFS writes at once.
+const LIMIT: usize = 64 * 1024;
+
+/// Pieces that follow each other, not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    bytes: Vec<u8>,
+    /// Where the first of them belongs.
+    begin: i64,
+    /// The size of the file.
+    size: i64,
+}
+
+impl Gathered {
+    /// For a file of this size.
+    pub(super) fn of(size: i64) -> Gathered {
+        Gathered { bytes: Vec::new(), begin: 0, size }
+    }
+
+    /// Takes a piece if it follows what is held and there is room; `false` when [`Gathered::write`] has to come
+    /// before it.
+    pub(super) fn take(&mut self, piece: &[u8], offset: i64) -> bool {
+        if self.bytes.is_empty() {
+            self.begin = offset;
+        } else if offset != self.end() || self.bytes.len() + piece.len() > LIMIT {
+            return false;
+        }
+        self.bytes.extend_from_slice(piece);
+        true
+    }
+
+    /// Writes what is held, by `write(bytes, offset)`, and holds nothing afterwards. What could not be written
+    /// is forgotten: it belongs to a transaction that fails with it.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub(super) fn write<E>(&mut self, write: impl FnOnce(&[u8], i64) -> Result<(), E>) -> Result<(), E> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let end = self.end();
+        let grown = if end > self.size { (end + STEP - 1) / STEP * STEP } else { end };
+        self.bytes.resize(self.bytes.len() + usize::try_from(grown - end).unwrap_or(0), 0);
+        let written = write(&self.bytes, self.begin);
+        if written.is_ok() {
+            self.size = self.size.max(grown);
+        }
+        self.bytes.clear();
+        written
+    }
+
+    /// The file was cut, or something else has written to it.
+    pub(super) fn resized(&mut self, size: i64) {
+        self.size = size;
+    }
+
+    fn end(&self) -> i64 {
+        self.begin + self.bytes.len().cast_signed() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(gathered: &mut Gathered) -> Option<(Vec<u8>, i64)> {
+        let mut seen = None;
+        let write = |bytes: &[u8], offset| {
+            seen = Some((bytes.to_vec(), offset));
+            Ok::<(), ()>(())
+        };
+        gathered.write(write).unwrap();
+        seen
+    }
+
+    #[test]
+    fn pieces_that_follow_each_other_are_one_write() {
+        let mut gathered = Gathered::of(1 << 20);
+        assert!(gathered.take(b"head", 32) && gathered.take(b"page", 36));
+        assert!(!gathered.take(b"elsewhere", 50));
+        assert_eq!(written(&mut gathered), Some((b"headpage".to_vec(), 32)));
+        assert_eq!(written(&mut gathered), None);
+        assert!(gathered.take(b"elsewhere", 50));
+    }
+
+    #[test]
+    fn a_file_grows_by_steps_of_zeros() {
+        let mut gathered = Gathered::of(0);
+        assert!(gathered.take(&[1; 100], 0));
+        let (bytes, _) = written(&mut gathered).unwrap();
+        assert_eq!(bytes.len() as i64, STEP);
+        assert!(bytes.iter().skip(100).all(|byte| *byte == 0));
+        assert!(gathered.take(&[2; 100], 100));
+        assert_eq!(written(&mut gathered), Some((vec![2; 100], 100)), "the blocks are there");
+        gathered.resized(0);
+        assert!(gathered.take(&[3; 100], STEP - 50));
+        assert_eq!(written(&mut gathered).unwrap().0.len() as i64, STEP + 50);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_forgotten_and_the_file_has_not_grown() {
+        let mut gathered = Gathered::of(0);
+        assert!(gathered.take(&[1; 100], 0));
+        assert_eq!(gathered.write(|_, _| Err("full")), Err("full"));
+        assert_eq!(written(&mut gathered), None);
+        assert!(gathered.take(&[1; 100], 0));
+        assert_eq!(written(&mut gathered).unwrap().0.len() as i64, STEP);
+    }
+
+    #[test]
+    fn more_than_the_limit_is_written_in_pieces() {
+        let mut gathered = Gathered::of(0);
+        assert!(gathered.take(&vec![1; LIMIT], 0));
+        assert!(!gathered.take(&[1], LIMIT as i64));
+        assert!(Gathered::of(0).take(&vec![1; LIMIT + 1], 0), "what is alone is taken whatever its size");
+    }
+}
