@@ -133,8 +133,8 @@ impl Snapshot {
             digest.update(&variant.map_or(u64::MAX, |index| index as u64).to_be_bytes());
         }
         let hash = digest.finish();
-        let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("\"{hex}\"")
+        let half = hash.as_ref().first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        format!("\"{half:032x}\"")
     }
 }
 

@@ -1,10 +1,12 @@
 //! Strict JSON: bounded depth, no duplicate keys at any depth, unknown fields refused by the types.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
 use platform_core::kernel::{Error, Result, limits};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Checks and reads an object: every body of ours is one, and serde would take an array of a struct's
@@ -135,8 +137,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inner = self.deeper()?;
-        let mut keys = HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
+        let mut keys = Keys::default();
+        while let Some(Key(key)) = entries.next_key()? {
             if !keys.insert(key) {
                 // The value is read so that the position in the message is behind it.
                 entries.next_value::<IgnoredAny>()?;
@@ -149,6 +151,61 @@ impl<'de> Visitor<'de> for Walk<'_> {
             entries.next_value_seed(inner)?;
         }
         Ok(())
+    }
+}
+
+/// A key, borrowed from the body where it has no escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
+    }
+}
+
+/// The keys of an object: the first few in a row, the others hashed, so that what somebody made to collide is
+/// not compared with each other.
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    more: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 16;
+
+    /// Whether the key is new.
+    fn insert(&mut self, key: Cow<'de, str>) -> bool {
+        if self.few.contains(&key) {
+            return false;
+        }
+        if self.few.len() < Keys::FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.more.insert(key)
+    }
+
+    fn len(&self) -> usize {
+        self.few.len() + self.more.len()
     }
 }
 
@@ -165,6 +222,14 @@ mod tests {
         assert_eq!(code(r#"{"a":1,"b":{"a":1}}"#), "ok");
         assert_eq!(code(r#"{"a":1,"a":2}"#), "request.duplicate_key");
         assert_eq!(code(r#"[{"x":{"a":1,"\u0061":2}}]"#), "request.duplicate_key");
+        let many = |last: usize| {
+            let keys: Vec<String> = (0..40).chain([last]).map(|key| format!("\"{key}\":0")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        assert_eq!(
+            [many(3), many(39), many(40)].map(|body| code(&body)),
+            ["request.duplicate_key", "request.duplicate_key", "ok"]
+        );
     }
 
     #[test]
