@@ -49,6 +49,11 @@ pub(crate) fn check(store: &Path, position: Position) -> Result<Acknowledged> {
     .with("delete", path_of(store).display()))
 }
 
+/// What the note says; 0 when it is not there or does not read.
+pub(crate) fn look(store: &Path) -> Position {
+    std::fs::read_to_string(path_of(store)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+}
+
 impl Acknowledged {
     /// Opens or makes the note, and reads it: 0 when it is empty or does not read.
     pub(crate) fn open(store: &Path) -> io::Result<(Acknowledged, Position)> {

@@ -34,7 +34,12 @@ impl Folder {
                 .with("path", path.display())
                 .because(error)
         };
+        let is_new = !path.exists();
         make_private(path).map_err(unavailable)?;
+        if is_new {
+            sync_folder(path.parent().filter(|parent| parent.is_dir()).unwrap_or(".".as_ref()))
+                .map_err(unavailable)?;
+        }
         let lock = File::options()
             .create(true)
             .truncate(false)

@@ -251,7 +251,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 #[test]
 fn only_the_right_crates_see_databases_http_and_bindings() {
     let only: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("rusqlite", &["embedded-store", "benches"][..]),
+        ("rusqlite", &["embedded-store", "disk-faults", "benches"][..]),
         ("fjall", &["embedded-store", "benches"][..]),
         ("sled", &["embedded-store", "benches"][..]),
         ("axum", &["platform-server"][..]),

@@ -21,8 +21,10 @@ fn main() -> ExitCode {
         "test" => install(&PROGRAMS).and_then(|()| test()),
         "peers" => install(&PEERS),
         "features" => features(),
+        "faults" => faults(&std::env::args().skip(2).collect::<Vec<_>>()),
         "simulate" => simulate(&std::env::args().skip(2).collect::<Vec<_>>()),
-        _ => Err("usage: cargo xtask test | features | simulate [OPTIONS] | peers".to_owned()),
+        _ => Err("usage: cargo xtask test | features | simulate [OPTIONS] | faults [TIMES [FROM]] | peers"
+            .to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,6 +59,16 @@ fn simulate(options: &[String]) -> Result<(), String> {
         arguments.extend(["--known", known]);
     }
     cargo(&arguments)
+}
+
+/// The sweeps over failing disks, so many times as many seeds as in CI, from a seed on (fresh ones by default).
+fn faults(options: &[String]) -> Result<(), String> {
+    let fresh = std::time::UNIX_EPOCH.elapsed().map_or(1, |time| time.as_secs()).to_string();
+    let times = options.first().map_or("10", String::as_str);
+    let from = options.get(1).unwrap_or(&fresh);
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.env("DISK_FAULTS", times).env("DISK_FAULTS_FROM", from);
+    run(command.args(["test", "--package", "disk-faults", "--tests", "--no-fail-fast", "--", "--nocapture"]))
 }
 
 fn features() -> Result<(), String> {

@@ -7,51 +7,86 @@
 //! cut off is checked afterwards, against [`crate::acknowledged`].
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use platform_core::kernel::{Error, Position, Result};
+use platform_core::kernel::{Error, Position};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::ordered::layout::{POSITION, read_group};
 
 const MAGIC: &[u8] = b"FJL\x03";
 
-/// Checks all journals of a database folder, and cuts a torn end off the last one.
+/// What is wrong with a journal.
+pub(crate) enum Trouble {
+    /// It cannot be read or written.
+    Unreadable(PathBuf, io::Error),
+    /// From this byte on it is damaged before its end.
+    Damaged(PathBuf, u64),
+}
+
+/// Checks all journals of a database folder, cuts a torn end off the last one, and writes what is behind the
+/// commit `acknowledged` once more: after a failed fsync Linux shows what was written and writes it no
+/// more, and a later fsync succeeds without it. What is appended behind such a gap would be lost with the power.
 ///
 /// # Errors
-/// `store.damaged` when a batch is missing or damaged before the end.
-pub(super) fn check(folder: &Path) -> Result<()> {
-    let journals = journals(folder).map_err(|error| unreadable(folder, error))?;
+/// [`Trouble::Damaged`] when a batch is missing or damaged before the end.
+pub(crate) fn check(folder: &Path, acknowledged: Position) -> Result<(), Trouble> {
+    let journals = journals(folder).map_err(|error| Trouble::Unreadable(folder.to_owned(), error))?;
     let mut expected = None;
     for (at, path) in journals.iter().enumerate() {
-        let found = read(path, &mut expected).map_err(|error| unreadable(path, error))?;
-        let is_last = at + 1 == journals.len();
+        let unreadable = |error| Trouble::Unreadable(path.clone(), error);
+        let Content { found, end, sure } = read(path, &mut expected, acknowledged).map_err(unreadable)?;
         match found {
             Found::Whole => {}
-            Found::Torn(end) if is_last => {
+            Found::Torn if at + 1 == journals.len() => {
                 tracing::warn!(path = %path.display(), end, "a torn batch at the end of the journal is cut off");
-                cut(path, end).map_err(|error| unreadable(path, error))?;
+                cut(path, end).map_err(unreadable)?;
             }
-            Found::Torn(end) | Found::Gap(end) => return Err(damaged(path, end)),
+            Found::Torn | Found::Gap => return Err(Trouble::Damaged(path.clone(), end)),
         }
+        write_again(path, sure, end).map_err(unreadable)?;
     }
     Ok(())
 }
 
-fn unreadable(path: &Path, error: io::Error) -> Error {
-    Error::unavailable("store.unavailable", "a journal cannot be read")
-        .with("path", path.display())
-        .because(error)
+/// Writes bytes as they are, so that the next fsync makes them durable; and does it.
+fn write_again(path: &Path, from: u64, to: u64) -> io::Result<()> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut bytes = vec![0; 1 << 20];
+    let mut at = from;
+    while at < to {
+        let size = usize::try_from(to - at).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let part = bytes.get_mut(..size).unwrap_or_default();
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(part)?;
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(part)?;
+        at += size as u64;
+    }
+    file.sync_all()
 }
 
-fn damaged(path: &Path, at: u64) -> Error {
-    Error::data_loss(
-        "store.damaged",
-        "a journal is damaged before its end, and commits that were acknowledged are lost: restore this store from a backup",
-    )
-    .with("journal", path.display())
-    .with("byte", at)
+impl Trouble {
+    /// As an error of a store.
+    pub(super) fn of_store(self) -> Error {
+        match self {
+            Trouble::Unreadable(path, error) => {
+                Error::unavailable("store.unavailable", "a journal cannot be read or written")
+                    .with("path", path.display())
+                    .because(error)
+            }
+            Trouble::Damaged(path, at) => Error::data_loss(
+                "store.damaged",
+                "a journal is damaged before its end, and commits that were acknowledged are lost: restore this store from a backup",
+            )
+            .with("journal", path.display())
+            .with("byte", at),
+        }
+    }
 }
 
 /// The journals in their order.
@@ -85,49 +120,68 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
 enum Found {
     /// It ends behind a batch, or in the zeros that fjall allocates ahead.
     Whole,
-    /// From this byte on it does not read.
-    Torn(u64),
-    /// The batch that begins here does not follow the one before.
-    Gap(u64),
+    /// Behind the end it does not read.
+    Torn,
+    /// The batch behind the end does not follow the one before.
+    Gap,
+}
+
+/// What a journal holds.
+struct Content {
+    found: Found,
+    /// Where the batches end.
+    end: u64,
+    /// Up to where all was acknowledged.
+    sure: u64,
 }
 
 /// Reads all batches of a journal.
-fn read(path: &Path, expected: &mut Option<Position>) -> io::Result<Found> {
+fn read(path: &Path, expected: &mut Option<Position>, acknowledged: Position) -> io::Result<Content> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    batches(BufReader::with_capacity(1 << 16, file), length, expected)
+    batches(BufReader::with_capacity(1 << 16, file), length, expected, acknowledged)
 }
 
 /// Where a journal of this content ends, and whether it ends there as it should.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn extent(content: impl Read, length: u64) -> io::Result<(u64, bool)> {
-    match batches(content, length, &mut None)? {
+    let Content { found, end, .. } = batches(content, length, &mut None, 0)?;
+    match found {
         Found::Whole => Ok((length, true)),
-        Found::Torn(end) | Found::Gap(end) => Ok((end, false)),
+        Found::Torn | Found::Gap => Ok((end, false)),
     }
 }
 
 /// Reads all batches; `expected` is the first position of the next group, once one is known.
-fn batches(reader: impl Read, length: u64, expected: &mut Option<Position>) -> io::Result<Found> {
+fn batches(
+    reader: impl Read,
+    length: u64,
+    expected: &mut Option<Position>,
+    acknowledged: Position,
+) -> io::Result<Content> {
     let mut input = Input { reader, at: 0, length, seqno: None };
+    let mut sure = 0;
     loop {
-        let begin = input.at;
-        match input.batch() {
-            Ok(Batch::End) => return Ok(Found::Whole),
-            Ok(Batch::Group(first, last)) => {
-                if expected.is_some_and(|expected| expected != first) {
-                    return Ok(Found::Gap(begin));
-                }
+        let end = input.at;
+        let found = match input.batch() {
+            Ok(Batch::End) => Found::Whole,
+            Ok(Batch::Group(first, _)) if expected.is_some_and(|expected| expected != first) => Found::Gap,
+            Ok(Batch::Group(_, last)) => {
                 *expected = Some(last + 1);
+                if last <= acknowledged {
+                    sure = input.at;
+                }
+                continue;
             }
-            Ok(Batch::Other) => {}
+            Ok(Batch::Other) => continue,
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
             {
-                return Ok(Found::Torn(begin));
+                Found::Torn
             }
             Err(error) => return Err(error),
-        }
+        };
+        return Ok(Content { found, end, sure });
     }
 }
 

@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use parking_lot::Mutex;
-use platform_core::kernel::Result;
+use platform_core::kernel::{Error, Result};
 use platform_core::ports::store::Schema;
 
 pub(crate) use self::copy::{Living, Moment};
 use self::error::storage;
-use crate::folder::Folder;
+use crate::acknowledged;
+use crate::folder::{Folder, sync_folder};
 use crate::ordered::{self, Opening, OrderedReader};
 use crate::store::EmbeddedStore;
 
@@ -43,12 +44,25 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     let lock = folder.lock_store(schema.store)?;
     let path = folder_of(folder.path(), schema.store);
     if path.join("version").exists() && !folder.is_read_only() {
-        journal::check(&path)?;
+        journal::check(&path, acknowledged::look(&path)).map_err(journal::Trouble::of_store)?;
     }
     let database = open_database(&path)?;
     let data = keyspace(&database)?;
+    if !folder.is_read_only() {
+        sync_names(&path).map_err(|error| {
+            Error::unavailable("store.not_writable", "the data folder cannot be synced").because(error)
+        })?;
+    }
     let living = Arc::new(Living { database, data, gate: Mutex::default() });
     ordered::store_on(living, Opening { folder, path: &path, schema, engine: "fjall", lock })
+}
+
+/// Makes the names of a new database durable: fjall makes the folders of its keyspaces after it has synced the one
+/// that they stand in, and does not sync that which its own folder stands in. Without them what is in the
+/// journals belongs to nothing, and is dropped.
+pub(crate) fn sync_names(path: &Path) -> std::io::Result<()> {
+    sync_folder(&path.join("keyspaces"))?;
+    sync_folder(path.parent().filter(|parent| parent.is_dir()).unwrap_or(".".as_ref()))
 }
 
 fn open_database(path: &Path) -> Result<Database> {

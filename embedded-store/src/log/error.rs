@@ -5,6 +5,7 @@ use std::path::Path;
 use platform_core::kernel::{Error, Retry};
 
 use crate::fjall::error::is_damage;
+use crate::fjall::journal::Trouble;
 
 /// While reading or writing.
 pub(super) fn unavailable(error: fjall::Error) -> Error {
@@ -23,16 +24,32 @@ pub(super) fn opening(path: &Path, error: fjall::Error) -> Error {
         fjall::Error::Locked => {
             Error::unavailable("log.locked", "another process has the log open").retry(Retry::No)
         }
-        error if !is_damage(error) => {
-            Error::unavailable("log.unavailable", "the folder of the log cannot be used")
-        }
-        _ => Error::data_loss(
-            "log.damaged",
-            "the folder of the log does not read: restore it from a backup, or remove it; the handlers then \
-             go on with new events, and what they had not handled before is lost",
-        ),
+        error if !is_damage(error) => unusable(),
+        _ => unreadable(),
     };
     error_of.with("path", path.display()).because(error)
+}
+
+/// While its journals are looked at before the opening.
+pub(super) fn in_journal(path: &Path, trouble: Trouble) -> Error {
+    match trouble {
+        Trouble::Unreadable(_, error) => unusable().with("path", path.display()).because(error),
+        Trouble::Damaged(journal, byte) => {
+            unreadable().with("path", path.display()).with("journal", journal.display()).with("byte", byte)
+        }
+    }
+}
+
+fn unusable() -> Error {
+    Error::unavailable("log.unavailable", "the folder of the log cannot be used")
+}
+
+fn unreadable() -> Error {
+    Error::data_loss(
+        "log.damaged",
+        "the folder of the log does not read: restore it from a backup, or remove it; the handlers then \
+         go on with new events, and what they had not handled before is lost",
+    )
 }
 
 /// A record that does not read.

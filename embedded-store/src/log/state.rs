@@ -1,6 +1,7 @@
 //! What is in the folder, and what of it is kept in memory.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,10 @@ use platform_core::ports::log::{Record, Topic, undeclared};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::error::{damaged, opening, unavailable};
+use super::error::{damaged, in_journal, opening, unavailable};
 use super::record::{Stored, decode, offset_of, row_key};
+use crate::fjall::journal::{self, Trouble};
+use crate::fjall::sync_names;
 
 /// Blocks that are kept: a log is read at its end, which stands in the memtable.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -92,9 +95,26 @@ pub(super) fn encode_topic(id: u32, topic: &Topic) -> Result<Vec<u8>> {
     serde_json::to_vec(&stored).map_err(|error| Error::internal("log.unwritable", "a topic").because(error))
 }
 
+/// Looks at the journals before fjall does: as long as nobody else has the log open.
+fn check_journals(path: &Path) -> Result<()> {
+    let unusable = |error| in_journal(path, Trouble::Unreadable(path.to_owned(), error));
+    let lock = File::options().read(true).write(true).open(path.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        // fjall tells it.
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(unusable(error)),
+    }
+    // How far it was acknowledged is told in records, not in bytes: a journal is written again from its beginning.
+    journal::check(path, 0).map_err(|trouble| in_journal(path, trouble))
+}
+
 impl State {
     pub(super) fn open(path: &Path) -> Result<State> {
         let failed = |error| opening(path, error);
+        if path.join("version").exists() {
+            check_journals(path)?;
+        }
         let builder = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .worker_threads(1)
@@ -105,6 +125,7 @@ impl State {
         let database = opened.unwrap_or(Err(fjall::Error::Unrecoverable)).map_err(failed)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let rows = database.keyspace("rows", options).map_err(failed)?;
+        sync_names(path).map_err(|error| failed(fjall::Error::Io(error)))?;
         let state = State {
             database,
             rows,

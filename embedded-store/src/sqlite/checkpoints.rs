@@ -31,6 +31,8 @@ pub(super) struct Checkpoints {
     /// How many of them have been moved.
     moved: u32,
     mover: Option<Mover>,
+    /// Whether the last checkpoint failed: that is told once, not after every commit.
+    failing: bool,
 }
 
 /// What a checkpoint came to: the pages that are moved now.
@@ -54,7 +56,7 @@ impl Checkpoints {
             seen.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Checkpoints { path: path.to_owned(), pages, moved: 0, mover: None })
+        Ok(Checkpoints { path: path.to_owned(), pages, moved: 0, mover: None, failing: false })
     }
 
     /// After a commit. Only a failed fsync is an error: what was to be moved may be lost behind it.
@@ -70,8 +72,7 @@ impl Checkpoints {
             return Ok(());
         }
         if pages >= ENOUGH && left <= pages / REST {
-            self.moved = told(checkpoint(writer))?.unwrap_or(self.moved);
-            return Ok(());
+            return self.take(checkpoint(writer));
         }
         self.ask(writer)
     }
@@ -81,19 +82,29 @@ impl Checkpoints {
         self.hear(true)?;
         self.mover = None;
         self.moved = 0;
-        let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(0));
-        told(emptied).map(drop)
+        self.take(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(0)))
     }
 
     /// Takes what the thread has done.
     fn hear(&mut self, wait: bool) -> rusqlite::Result<()> {
         let Some(mover) = self.mover.as_mut().filter(|mover| mover.busy) else { return Ok(()) };
-        let done = if wait { mover.done.recv().ok() } else { mover.done.try_recv().ok() };
-        if let Some(done) = done {
-            mover.busy = false;
-            self.moved = told(done)?.unwrap_or(self.moved);
+        let done = if wait {
+            mover.done.recv().map_err(|_| flume::TryRecvError::Disconnected)
+        } else {
+            mover.done.try_recv()
+        };
+        match done {
+            Ok(done) => {
+                mover.busy = false;
+                self.take(done)
+            }
+            Err(flume::TryRecvError::Empty) => Ok(()),
+            // It has panicked, and says so when it is dropped; the next one is asked instead.
+            Err(flume::TryRecvError::Disconnected) => {
+                self.mover = None;
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Has the thread move what is there; without a thread the writer does it.
@@ -101,11 +112,27 @@ impl Checkpoints {
         if self.mover.is_none() {
             self.mover = Mover::start(&self.path);
         }
-        match &mut self.mover {
-            Some(mover) if mover.ask.as_ref().is_some_and(|ask| ask.try_send(()).is_ok()) => {
-                mover.busy = true
+        let is_asked = self.mover.as_mut().is_some_and(|mover| {
+            mover.busy = mover.ask.as_ref().is_some_and(|ask| ask.try_send(()).is_ok());
+            mover.busy
+        });
+        if is_asked { Ok(()) } else { self.take(checkpoint(writer)) }
+    }
+
+    /// Goes on from what a checkpoint came to. What the next one mends is no error: a lock, a full disk; the log
+    /// keeps everything meanwhile.
+    fn take(&mut self, moved: Moved) -> rusqlite::Result<()> {
+        match moved {
+            Ok(moved) => {
+                self.moved = moved;
+                self.failing = false;
             }
-            _ => self.moved = told(checkpoint(writer))?.unwrap_or(self.moved),
+            Err(error) if is_failed_sync(&error) => return Err(error),
+            Err(error) if self.failing => tracing::debug!(%error, "a log was not moved into its file again"),
+            Err(error) => {
+                self.failing = true;
+                tracing::warn!(%error, "the log of a database was not moved into its file; it is tried again");
+            }
         }
         Ok(())
     }
@@ -113,15 +140,20 @@ impl Checkpoints {
 
 impl Mover {
     fn start(path: &Path) -> Option<Mover> {
+        let path = path.to_owned();
+        let mut opened = None;
+        Mover::with(move || {
+            let connection = opened.take().map_or_else(|| connection::open_mover(&path), Ok);
+            connection.and_then(|connection| checkpoint(opened.insert(connection)))
+        })
+    }
+
+    fn with(mut checkpoint: impl FnMut() -> Moved + Send + 'static) -> Option<Mover> {
         let (ask, asked) = flume::bounded::<()>(1);
         let (answer, done) = flume::bounded(1);
-        let path = path.to_owned();
         let work = move || {
-            let mut opened = None;
             for () in asked {
-                let connection = opened.take().map_or_else(|| connection::open_mover(&path), Ok);
-                let moved = connection.and_then(|connection| checkpoint(opened.insert(connection)));
-                if answer.send(moved).is_err() {
+                if answer.send(checkpoint()).is_err() {
                     return;
                 }
             }
@@ -151,14 +183,37 @@ fn checkpoint(connection: &Connection) -> Moved {
         .map(|moved| u32::try_from(moved).unwrap_or(0))
 }
 
-/// `None` for what the next checkpoint mends: a lock, a full disk. The log keeps everything meanwhile.
-fn told(moved: Moved) -> rusqlite::Result<Option<u32>> {
-    match moved {
-        Ok(moved) => Ok(Some(moved)),
-        Err(error) if is_failed_sync(&error) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "the log of a database was not moved into its file; it is tried again");
-            Ok(None)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panicked_is_not_waited_for_and_the_next_one_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        let mut writer = connection::open_writer(&path, true).unwrap();
+        writer.execute_batch("CREATE TABLE t (x)").unwrap();
+        let mut checkpoints = Checkpoints::of(&path, &mut writer).unwrap();
+        checkpoints.mover = Mover::with(|| panic!("on purpose"));
+        checkpoints.ask(&writer).unwrap();
+        checkpoints.hear(true).unwrap();
+        assert!(checkpoints.mover.is_none());
+        checkpoints.ask(&writer).unwrap();
+        checkpoints.hear(true).unwrap();
+        assert!(checkpoints.moved > 0);
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        let mut writer = connection::open_writer(&path, true).unwrap();
+        let mut checkpoints = Checkpoints::of(&path, &mut writer).unwrap();
+        let full = || Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(13), None));
+        checkpoints.take(full()).unwrap();
+        assert!(checkpoints.failing);
+        checkpoints.take(full()).unwrap();
+        checkpoints.take(Ok(3)).unwrap();
+        assert_eq!((checkpoints.failing, checkpoints.moved), (false, 3));
     }
 }

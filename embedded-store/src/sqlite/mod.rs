@@ -84,16 +84,17 @@ fn start_writer(
     timings: &Arc<StoreTimings>,
 ) -> Result<GroupWriter> {
     let is_new = !path.exists();
-    let mut connection = connection::open_writer(path)?;
-    let position = migrate::migrate(&mut connection, schema, tables)?;
-    if is_new {
-        // The log is synced with the first commit; an empty main file would let SQLite ignore it.
-        let sync = || std::fs::File::open(path)?.sync_all().and_then(|()| sync_folder(folder.path()));
-        sync().map_err(|error| {
-            Error::unavailable("store.not_writable", "a new database file cannot be synced").because(error)
-        })?;
+    let mut connection = connection::open_writer(path, is_new)?;
+    if !is_new {
+        connection::settle(&connection)?;
     }
     let acknowledged = acknowledged::check(path, position)?;
+    // The log is synced with the first commit; an empty main file would let SQLite ignore it. Also when the file
+    // was there: whoever made it may have died before.
+    let sync = || std::fs::File::open(path)?.sync_all().and_then(|()| sync_folder(folder.path()));
+    sync().map_err(|error| {
+        Error::unavailable("store.not_writable", "a database file cannot be synced").because(error)
+    })?;
     connection::durable(&connection)?;
     let checkpoints = Checkpoints::of(path, &mut connection).map_err(error::storage)?;
     let writer = SqliteWriter {

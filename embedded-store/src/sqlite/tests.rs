@@ -143,7 +143,7 @@ fn a_failed_fsync_of_the_file_is_not_forgotten_while_nobody_writes() {
     let path = file_of(folder.path(), "things");
     let (schema, trim) = (Arc::new(schema()), Trim::default());
     let tables = Arc::new(Tables::new(&schema));
-    let mut connection = connection::open_writer(&path).unwrap();
+    let mut connection = connection::open_writer(&path, true).unwrap();
     let position = migrate::migrate(&mut connection, &schema, &tables).unwrap();
     let checkpoints = Checkpoints::of(&path, &mut connection).unwrap();
     let failed = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(SQLITE_IOERR_FSYNC), None);

@@ -11,6 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoints::Checkpoints;
+use super::connection::leave_log;
 use super::error::{concerns_everything, is_failed_sync, nothing_was_synced, storage};
 use super::reader::{body_at, place_of, version_at};
 use super::tables::{Table, Tables};
@@ -36,6 +37,51 @@ pub(super) struct SqliteWriter {
 
 impl Engine for SqliteWriter {
     fn commit(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
+        let answers = self.commit_group(batches);
+        if matches!(answers, Err(Failure::Lost(_) | Failure::Unknown(_))) {
+            leave_log(&self.connection, true);
+        }
+        answers
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Forgets what is trimmed, moves the log into the file and empties it: so that what was deleted
+    /// is gone from the log too.
+    fn idle(&mut self) {
+        if self.lost.is_some() {
+            return;
+        }
+        let trim = self.trim.get();
+        match self.trim_alone(trim) {
+            Ok(()) => self.trimmed = self.trimmed.max(trim),
+            Err(error) if is_failed_sync(&error) => return self.lose(error),
+            Err(error) => tracing::warn!(%error, "the outbox was not trimmed"),
+        }
+        if let Err(error) = self.checkpoints.finish(&self.connection) {
+            self.lose(error);
+        }
+    }
+
+    fn after_commit(&mut self) {
+        if self.lost.is_none()
+            && let Err(error) = self.checkpoints.after_commit(&self.connection)
+        {
+            self.lose(error);
+        }
+    }
+}
+
+impl SqliteWriter {
+    /// After a failed fsync of the file itself: the next commit says so, and nothing more is written.
+    fn lose(&mut self, error: rusqlite::Error) {
+        leave_log(&self.connection, true);
+        self.lost = Some(error);
+    }
+
+    fn commit_group(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
         if let Some(error) = self.lost.take() {
             return Err(Failure::Lost(storage(error)));
         }
@@ -48,6 +94,10 @@ impl Engine for SqliteWriter {
         if position == self.position {
             self.roll_back()?;
             return Ok(answers);
+        }
+        // A read that failed has rolled the transaction back: what is written now would be committed by itself.
+        if self.connection.is_autocommit() {
+            return Err(Failure::RolledBack(Error::unavailable("store.unavailable", "a read failed")));
         }
         let trim = self.trim.get();
         let applied = self.apply(&merged).and_then(|()| self.trim_to(trim));
@@ -70,37 +120,6 @@ impl Engine for SqliteWriter {
         Ok(answers)
     }
 
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Forgets what is trimmed, moves the log into the file and empties it: so that what was deleted
-    /// is gone from the log too.
-    fn idle(&mut self) {
-        if self.lost.is_some() {
-            return;
-        }
-        let trim = self.trim.get();
-        match self.trim_alone(trim) {
-            Ok(()) => self.trimmed = self.trimmed.max(trim),
-            Err(error) if is_failed_sync(&error) => {
-                self.lost = Some(error);
-                return;
-            }
-            Err(error) => tracing::warn!(%error, "the outbox was not trimmed"),
-        }
-        self.lost = self.checkpoints.finish(&self.connection).err();
-    }
-
-    fn after_commit(&mut self) {
-        if self.lost.is_some() {
-            return;
-        }
-        self.lost = self.checkpoints.after_commit(&self.connection).err();
-    }
-}
-
-impl SqliteWriter {
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
     }
