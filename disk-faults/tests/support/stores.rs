@@ -195,12 +195,12 @@ impl<'g> Subject<'g> {
     }
 }
 
-/// One run with a fault; every fourth one loses its power afterwards.
+/// One run with a fault; every sixteenth one loses its power afterwards.
 pub(crate) fn one(subject: &Subject<'_>, plan: &Plan, number: u64, call: Operation) -> Found<Counts> {
     block_on(async {
         let outcome = subject.run(Some(plan), Vec::new()).await?;
         let mut counts = Counts { faults: u64::from(outcome.fired > 0), images: 0 };
-        if number.is_multiple_of(4) {
+        if number.is_multiple_of(16) {
             subject.check_end(number, &outcome).await?;
             counts.images += 1;
         }

@@ -59,9 +59,9 @@ pub(crate) fn factor() -> u64 {
     std::env::var("DISK_FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// The first seed: `DISK_FAULTS_FROM` in the environment, 1 without it.
+/// The first seed: `DISK_FAULTS_FROM` in the environment, 4 without it.
 pub(crate) fn first_seed() -> u64 {
-    std::env::var("DISK_FAULTS_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    std::env::var("DISK_FAULTS_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
 /// What threads of the product have panicked with.
