@@ -1,7 +1,7 @@
 //! What is in the folder, and what of it is kept in memory.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::error::{damaged, in_journal, opening, unavailable};
 use super::record::{Stored, decode, offset_of, row_key};
-use crate::fjall::journal::{self, Trouble};
+use crate::fjall::journal;
 use crate::fjall::sync_names;
 
 /// Blocks that are kept: a log is read at its end, which stands in the memtable.
@@ -97,13 +97,10 @@ pub(super) fn encode_topic(id: u32, topic: &Topic) -> Result<Vec<u8>> {
 
 /// Looks at the journals before fjall does: as long as nobody else has the log open.
 fn check_journals(path: &Path) -> Result<()> {
-    let unusable = |error| in_journal(path, Trouble::Unreadable(path.to_owned(), error));
-    let lock = File::options().read(true).write(true).open(path.join("lock")).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        // fjall tells it.
-        Err(TryLockError::WouldBlock) => return Ok(()),
-        Err(TryLockError::Error(error)) => return Err(unusable(error)),
+    // What is wrong with the lock, or that somebody has it, is told by fjall.
+    let Ok(lock) = File::options().read(true).write(true).open(path.join("lock")) else { return Ok(()) };
+    if lock.try_lock().is_err() {
+        return Ok(());
     }
     // How far it was acknowledged is told in records, not in bytes: a journal is written again from its beginning.
     journal::check(path, 0).map_err(|trouble| in_journal(path, trouble))

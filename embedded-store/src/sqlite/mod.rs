@@ -88,6 +88,7 @@ fn start_writer(
     if !is_new {
         connection::settle(&connection)?;
     }
+    let position = migrate::migrate(&mut connection, schema, tables)?;
     let acknowledged = acknowledged::check(path, position)?;
     // The log is synced with the first commit; an empty main file would let SQLite ignore it. Also when the file
     // was there: whoever made it may have died before.
