@@ -33,6 +33,9 @@ const JOURNALS_BYTES: u64 = 64 * 1024 * 1024;
 /// Bodies from here on stand in files of their own: pages of the ledger are not moved by compaction.
 const SEPARATED_BYTES: u32 = 16 * 1024;
 
+/// Bytes of fjall's file `version`, which it writes last when it makes a database.
+const VERSION_BYTES: u64 = 4;
+
 /// The folder of a store.
 pub(crate) fn folder_of(folder: &Path, store: &str) -> PathBuf {
     folder.join(format!("{store}.fjall"))
@@ -43,6 +46,9 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     schema.check()?;
     let lock = folder.lock_store(schema.store)?;
     let path = folder_of(folder.path(), schema.store);
+    if !folder.is_read_only() {
+        clear_unfinished(&path).map_err(|error| error::storage(fjall::Error::Io(error)))?;
+    }
     if path.join("version").exists() && !folder.is_read_only() {
         journal::check(&path, acknowledged::look(&path)).map_err(journal::Trouble::of_store)?;
     }
@@ -55,6 +61,42 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     }
     let living = Arc::new(Living { database, data, gate: Mutex::default() });
     ordered::store_on(living, Opening { folder, path: &path, schema, engine: "fjall", lock })
+}
+
+/// Removes what a database left that could not be made whole: fjall would refuse it for ever. Only when nothing
+/// was ever written: no keyspace, no note of a commit, and nothing but zeros in the journal.
+pub(crate) fn clear_unfinished(path: &Path) -> std::io::Result<()> {
+    let (version, journal) = (path.join("version"), path.join("0.jnl"));
+    let is_marked = std::fs::metadata(&version).is_ok_and(|version| version.len() >= VERSION_BYTES);
+    let has_keyspace =
+        std::fs::read_dir(path.join("keyspaces")).is_ok_and(|mut names| names.next().is_some());
+    if is_marked || has_keyspace || !path.exists() || acknowledged::look(path) > 0 || !is_zeros(&journal)? {
+        return Ok(());
+    }
+    for file in [journal, version] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file holds nothing, or is not there.
+fn is_zeros(path: &Path) -> std::io::Result<bool> {
+    use std::io::Read;
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        file => file?,
+    };
+    let mut bytes = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(true),
+            count if bytes.iter().take(count).any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// Makes the names of a new database durable: fjall makes the folders of its keyspaces after it has synced the one
