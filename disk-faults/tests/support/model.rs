@@ -1,10 +1,11 @@
 //! What a store must hold: the store in memory, with the same batches.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use platform_core::kernel::{EventPosition, Result};
 use platform_core::ports::store::{
-    Batch, Commit, CommitError, IndexRange, MemoryStores, Schema, Store, Stores,
+    Batch, Commit, CommitError, Doc, IndexRange, MemoryStores, Schema, Store, Stores,
 };
 
 use super::schema::Version;
@@ -22,13 +23,26 @@ pub(crate) async fn picture(
         for range in std::iter::once(IndexRange::ids(collection.name)).chain(indexes) {
             let page = store.scan(&range.clone().limit(200)).await?;
             lines.extend(
-                page.docs.iter().map(|doc| format!("{} {:?} {doc:?}", range.collection, range.index)),
+                page.docs.iter().map(|doc| format!("{} {:?} {}", range.collection, range.index, told(doc))),
             );
         }
     }
     let events = store.outbox(trimmed, 1000).await?;
     lines.extend(events.iter().map(|(place, event)| format!("{place} {}", String::from_utf8_lossy(event))));
     Ok(lines)
+}
+
+/// A document in short: bodies are long, and a sweep compares some hundred thousand of them.
+fn told(doc: &Doc) -> String {
+    let mut hash = DefaultHasher::new();
+    doc.body.as_bytes().hash(&mut hash);
+    let length = doc.body.as_bytes().len();
+    format!(
+        "{} version {}: {length} bytes {:x}",
+        String::from_utf8_lossy(&doc.id),
+        doc.version,
+        hash.finish()
+    )
 }
 
 /// What was done, to be done again in memory.
