@@ -89,12 +89,11 @@ fn is_zeros(path: &Path) -> std::io::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
         file => file?,
     };
-    let mut bytes = vec![0; 1 << 20];
+    let (mut bytes, zeros) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
-        match file.read(&mut bytes)? {
-            0 => return Ok(true),
-            count if bytes.iter().take(count).any(|byte| *byte != 0) => return Ok(false),
-            _ => {}
+        let count = file.read(&mut bytes)?;
+        if count == 0 || bytes.get(..count) != zeros.get(..count) {
+            return Ok(count == 0);
         }
     }
 }
