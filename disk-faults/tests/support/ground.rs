@@ -1,6 +1,6 @@
 //! Where the disks under test are: behind SQLite's VFS, or mounted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,17 +8,12 @@ use disk_faults::fuse::{Mount, Mounted};
 use disk_faults::{Disk, Image, vfs};
 
 use super::sweep::tell;
-
-/// In memory where that is possible.
-pub(crate) fn temporary() -> tempfile::TempDir {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() { tempfile::tempdir_in(shared).unwrap() } else { tempfile::tempdir().unwrap() }
-}
+use super::temporary::{MOUNTED, Temporary};
 
 /// Where disks are made.
 pub(crate) enum Ground {
-    Vfs { folder: tempfile::TempDir, next: AtomicU64 },
-    Fuse { mount: Mount, folder: tempfile::TempDir, next: AtomicU64 },
+    Vfs { folder: Temporary, next: AtomicU64 },
+    Fuse { mount: Mount, folder: Temporary, next: AtomicU64 },
 }
 
 /// A disk, as long as it is used.
@@ -39,13 +34,13 @@ impl Drop for Plain {
 
 impl Ground {
     pub(crate) fn vfs() -> Ground {
-        Ground::Vfs { folder: temporary(), next: AtomicU64::new(0) }
+        Ground::Vfs { folder: Temporary::new(), next: AtomicU64::new(0) }
     }
 
     /// `None`, told on standard error, when this machine mounts no file systems in user space.
     pub(crate) fn fuse(test: &str) -> Option<Ground> {
-        let folder = temporary();
-        let point = folder.path().join("mounted");
+        let folder = Temporary::new();
+        let point = folder.path().join(MOUNTED);
         std::fs::create_dir(&point).unwrap();
         match Mount::new(&point) {
             Ok(mount) => Some(Ground::Fuse { mount, folder, next: AtomicU64::new(0) }),

@@ -10,3 +10,4 @@ pub(crate) mod schema;
 pub(crate) mod script;
 pub(crate) mod stores;
 pub(crate) mod sweep;
+pub(crate) mod temporary;

@@ -33,8 +33,8 @@ const JOURNALS_BYTES: u64 = 64 * 1024 * 1024;
 /// Bodies from here on stand in files of their own: pages of the ledger are not moved by compaction.
 const SEPARATED_BYTES: u32 = 16 * 1024;
 
-/// Bytes of fjall's file `version`, which it writes last when it makes a database.
-const VERSION_BYTES: u64 = 4;
+/// Where fjall's file `version`, which it writes last when it makes a database, says which version it is.
+const VERSION_AT: usize = 3;
 
 /// The folder of a store.
 pub(crate) fn folder_of(folder: &Path, store: &str) -> PathBuf {
@@ -46,10 +46,7 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     schema.check()?;
     let lock = folder.lock_store(schema.store)?;
     let path = folder_of(folder.path(), schema.store);
-    if !folder.is_read_only() {
-        clear_unfinished(&path).map_err(|error| error::storage(fjall::Error::Io(error)))?;
-    }
-    if path.join("version").exists() && !folder.is_read_only() {
+    if !folder.is_read_only() && is_made(&path).map_err(|error| storage(fjall::Error::Io(error)))? {
         journal::check(&path, acknowledged::look(&path)).map_err(journal::Trouble::of_store)?;
     }
     let database = open_database(&path)?;
@@ -63,32 +60,36 @@ pub(crate) fn open(folder: &Arc<Folder>, schema: &Schema) -> Result<EmbeddedStor
     ordered::store_on(living, Opening { folder, path: &path, schema, engine: "fjall", lock })
 }
 
-/// Removes what a database left that could not be made whole: fjall would refuse it for ever. Only when nothing
-/// was ever written: no keyspace, no note of a commit, and nothing but zeros in the journal.
-pub(crate) fn clear_unfinished(path: &Path) -> std::io::Result<()> {
+/// Whether a database was made here. What one left that could not be made whole is removed: fjall would refuse it
+/// for ever. Only when nothing was ever written: no keyspace, no note of a commit, and nothing but zeros in the
+/// journal.
+pub(crate) fn is_made(path: &Path) -> std::io::Result<bool> {
     let (version, journal) = (path.join("version"), path.join("0.jnl"));
-    let is_marked = std::fs::metadata(&version).is_ok_and(|version| version.len() >= VERSION_BYTES);
+    // Torn: too short, or zeros where the version stands.
+    let is_marked = there(std::fs::read(&version))?
+        .is_some_and(|version| version.get(VERSION_AT).is_some_and(|number| *number != 0));
     let has_keyspace =
-        std::fs::read_dir(path.join("keyspaces")).is_ok_and(|mut names| names.next().is_some());
-    if is_marked || has_keyspace || !path.exists() || acknowledged::look(path) > 0 || !is_zeros(&journal)? {
-        return Ok(());
+        there(std::fs::read_dir(path.join("keyspaces")))?.is_some_and(|mut names| names.next().is_some());
+    if !is_marked && !has_keyspace && acknowledged::look(path) == 0 && is_zeros(&journal)? {
+        there(std::fs::remove_file(journal))?;
+        there(std::fs::remove_file(version))?;
     }
-    for file in [journal, version] {
-        match std::fs::remove_file(file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    Ok(is_marked)
+}
+
+/// `None`: it is not there. That it cannot be read says nothing of the kind.
+fn there<T>(found: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 /// Whether a file holds nothing, or is not there.
 fn is_zeros(path: &Path) -> std::io::Result<bool> {
     use std::io::Read;
-    let mut file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
-        file => file?,
-    };
+    let Some(mut file) = there(std::fs::File::open(path))? else { return Ok(true) };
     let (mut bytes, zeros) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
         let count = file.read(&mut bytes)?;

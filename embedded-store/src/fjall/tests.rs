@@ -129,3 +129,46 @@ async fn damage_before_the_end_is_never_passed_over_in_silence() {
         assert_eq!(count(folder.path()).await, 20, "byte {at}");
     }
 }
+
+/// What a database leaves that failed while it was made: version, journal, whether it has a keyspace.
+fn unfinished(folder: &Path, version: &[u8], journal: &[u8], has_keyspace: bool) -> PathBuf {
+    let path = folder.join("things.fjall");
+    fs::create_dir_all(path.join("keyspaces")).unwrap();
+    fs::write(path.join("version"), version).unwrap();
+    fs::write(path.join("0.jnl"), journal).unwrap();
+    if has_keyspace {
+        fs::create_dir(path.join("keyspaces/0")).unwrap();
+    }
+    path
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_made_whole_is_made_anew_when_nothing_was_written() {
+    for version in [b"".as_slice(), b"FJL", b"FJL\0", b"\0\0\0\0"] {
+        let folder = tempfile::tempdir().unwrap();
+        unfinished(folder.path(), version, &[0; 5_000], false);
+        write(folder.path(), 1).await;
+        assert_eq!(count(folder.path()).await, 1, "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_with_anything_in_it_is_never_made_anew() {
+    let zeros = [0; 5_000];
+    let cases: [(&[u8], &[u8], bool, bool); 4] = [
+        (b"FJL\x02", &zeros, false, false),
+        (b"\0\0\0\0", b"something", false, false),
+        (b"\0\0\0\0", &zeros, true, false),
+        (b"\0\0\0\0", &zeros, false, true),
+    ];
+    for (version, journal, has_keyspace, is_noted) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = unfinished(folder.path(), version, journal, has_keyspace);
+        if is_noted {
+            fs::write(path.join(acknowledged::NAME), "7").unwrap();
+        }
+        assert!(open(folder.path()).await.is_err(), "{version:?} {has_keyspace} {is_noted}");
+        assert_eq!(fs::read(path.join("version")).unwrap(), version);
+        assert!(fs::read(path.join("0.jnl")).unwrap().starts_with(journal));
+    }
+}

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::error::{damaged, in_journal, opening, unavailable};
 use super::record::{Stored, decode, offset_of, row_key};
 use crate::fjall::journal;
-use crate::fjall::{clear_unfinished, sync_names};
+use crate::fjall::{is_made, sync_names};
 
 /// Blocks that are kept: a log is read at its end, which stands in the memtable.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -109,8 +109,7 @@ fn check_journals(path: &Path) -> Result<()> {
 impl State {
     pub(super) fn open(path: &Path) -> Result<State> {
         let failed = |error| opening(path, error);
-        clear_unfinished(path).map_err(|error| failed(fjall::Error::Io(error)))?;
-        if path.join("version").exists() {
+        if is_made(path).map_err(|error| failed(fjall::Error::Io(error)))? {
             check_journals(path)?;
         }
         let builder = Database::builder(path)
