@@ -111,10 +111,19 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
     let mut torn = Vec::new();
     // A group is at most 32 MiB, and a batch of 16 MiB may be its last.
     Read::by_ref(&mut file).take(64 << 20).read_to_end(&mut torn)?;
-    torn.truncate(torn.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    torn.truncate(length_without_zeros(&torn));
     std::fs::write(path.with_extension("torn"), torn)?;
     file.set_len(end)?;
     file.sync_all()
+}
+
+/// How many bytes there are before the zeros at the end, which are many.
+fn length_without_zeros(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let zeros = bytes.rchunks(ZEROS.len()).take_while(|part| ZEROS.get(..part.len()) == Some(*part));
+    let length = bytes.len() - zeros.map(<[u8]>::len).sum::<usize>();
+    let rest = bytes.get(..length).unwrap_or_default();
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 enum Found {
@@ -283,5 +292,20 @@ impl<R: Read> Input<R> {
         }
         let (first, last) = read_group(&value).map_err(|_| invalid())?;
         Ok(Some(Batch::Group(first, last)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zeros_at_the_end_are_no_part_of_what_was_torn() {
+        for length in [0, 1, 4095, 4096, 4097, 9000] {
+            for zeros in [0, 1, 4095, 4096, 20_000] {
+                let bytes = [vec![7; length], vec![0; zeros]].concat();
+                assert_eq!(length_without_zeros(&bytes), length);
+            }
+        }
     }
 }
