@@ -42,23 +42,28 @@ impl Gathered {
     }
 
     /// Writes what is held, by `write(bytes, offset)`, and holds nothing afterwards. What could not be written
-    /// is forgotten: it belongs to a transaction that fails with it.
+    /// is forgotten: it belongs to a transaction that fails with it. The zeros by which the file grows come
+    /// first: where a full disk takes only a part of what is held, the end of the commit is missing.
     ///
     /// # Errors
     /// Those of `write`.
-    pub(super) fn write<E>(&mut self, write: impl FnOnce(&[u8], i64) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn write<E>(&mut self, mut write: impl FnMut(&[u8], i64) -> Result<(), E>) -> Result<(), E> {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        let end = self.end();
-        let grown = if end > self.size { (end + STEP - 1) / STEP * STEP } else { end };
-        self.bytes.resize(self.bytes.len() + usize::try_from(grown - end).unwrap_or(0), 0);
-        let written = write(&self.bytes, self.begin);
-        if written.is_ok() {
-            self.size = self.size.max(grown);
+        let (begin, end, size) = (self.begin, self.end(), self.size);
+        let bytes = std::mem::take(&mut self.bytes);
+        let grown = if end > size { (end + STEP - 1) / STEP * STEP } else { end };
+        if grown > end {
+            let zeros = vec![0; usize::try_from(grown - end).unwrap_or(0)];
+            write(&zeros, end)?;
+            self.size = grown;
         }
+        write(&bytes, begin)?;
+        self.size = self.size.max(end);
+        self.bytes = bytes;
         self.bytes.clear();
-        written
+        Ok(())
     }
 
     /// The file was cut, or something else has written to it.
@@ -75,10 +80,10 @@ impl Gathered {
 mod tests {
     use super::*;
 
-    fn written(gathered: &mut Gathered) -> Option<(Vec<u8>, i64)> {
-        let mut seen = None;
+    fn written(gathered: &mut Gathered) -> Vec<(Vec<u8>, i64)> {
+        let mut seen = Vec::new();
         let write = |bytes: &[u8], offset| {
-            seen = Some((bytes.to_vec(), offset));
+            seen.push((bytes.to_vec(), offset));
             Ok::<(), ()>(())
         };
         gathered.write(write).unwrap();
@@ -90,23 +95,22 @@ mod tests {
         let mut gathered = Gathered::of(1 << 20);
         assert!(gathered.take(b"head", 32) && gathered.take(b"page", 36));
         assert!(!gathered.take(b"elsewhere", 50));
-        assert_eq!(written(&mut gathered), Some((b"headpage".to_vec(), 32)));
-        assert_eq!(written(&mut gathered), None);
+        assert_eq!(written(&mut gathered), [(b"headpage".to_vec(), 32)]);
+        assert_eq!(written(&mut gathered), []);
         assert!(gathered.take(b"elsewhere", 50));
     }
 
     #[test]
-    fn a_file_grows_by_steps_of_zeros() {
+    fn a_file_grows_by_steps_of_zeros_before_what_is_held_is_written() {
         let mut gathered = Gathered::of(0);
         assert!(gathered.take(&[1; 100], 0));
-        let (bytes, _) = written(&mut gathered).unwrap();
-        assert_eq!(bytes.len() as i64, STEP);
-        assert!(bytes.iter().skip(100).all(|byte| *byte == 0));
+        let zeros = vec![0; STEP as usize - 100];
+        assert_eq!(written(&mut gathered), [(zeros, 100), (vec![1; 100], 0)]);
         assert!(gathered.take(&[2; 100], 100));
-        assert_eq!(written(&mut gathered), Some((vec![2; 100], 100)), "the blocks are there");
+        assert_eq!(written(&mut gathered), [(vec![2; 100], 100)], "the blocks are there");
         gathered.resized(0);
         assert!(gathered.take(&[3; 100], STEP - 50));
-        assert_eq!(written(&mut gathered).unwrap().0.len() as i64, STEP + 50);
+        assert_eq!(written(&mut gathered)[0], (vec![0; STEP as usize - 50], STEP + 50));
     }
 
     #[test]
@@ -114,9 +118,9 @@ mod tests {
         let mut gathered = Gathered::of(0);
         assert!(gathered.take(&[1; 100], 0));
         assert_eq!(gathered.write(|_, _| Err("full")), Err("full"));
-        assert_eq!(written(&mut gathered), None);
+        assert_eq!(written(&mut gathered), []);
         assert!(gathered.take(&[1; 100], 0));
-        assert_eq!(written(&mut gathered).unwrap().0.len() as i64, STEP);
+        assert_eq!(written(&mut gathered).len(), 2, "it grows anew");
     }
 
     #[test]
