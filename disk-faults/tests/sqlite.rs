@@ -18,7 +18,7 @@ fn every_call_may_fail_and_the_power_may_be_lost_at_any_moment() {
     let begun = std::time::Instant::now();
     let ground = Ground::vfs();
     let mut total = Counts::default();
-    for seed in first_seed()..first_seed() + 10 * factor() {
+    for seed in first_seed()..first_seed() + 14 * factor() {
         let subject = block_on(Subject::new(&ground, Engine::Sqlite, seed, SIZE));
         let calls = block_on(subject.run(None, Vec::new())).unwrap().calls;
         total.add(losses(&subject, calls.len() as u64).unwrap());

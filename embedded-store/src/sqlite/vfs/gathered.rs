@@ -43,7 +43,9 @@ impl Gathered {
 
     /// Writes what is held, by `write(bytes, offset)`, and holds nothing afterwards. What could not be written
     /// is forgotten: it belongs to a transaction that fails with it. The zeros by which the file grows come
-    /// first: where a full disk takes only a part of what is held, the end of the commit is missing.
+    /// first: where a full disk takes only a part of what is held, the end of the commit is missing. Behind the head of
+    /// the log, which SQLite syncs before the first frame, nothing grows: while it is not on the disk, what
+    /// stood in the file before it was emptied might come back in the room, and count as frames.
     ///
     /// # Errors
     /// Those of `write`.
@@ -53,7 +55,7 @@ impl Gathered {
         }
         let (begin, end, size) = (self.begin, self.end(), self.size);
         let bytes = std::mem::take(&mut self.bytes);
-        let grown = if end > size { (end + STEP - 1) / STEP * STEP } else { end };
+        let grown = if begin > 0 && end > size { (end + STEP - 1) / STEP * STEP } else { end };
         if grown > end {
             let zeros = vec![0; usize::try_from(grown - end).unwrap_or(0)];
             write(&zeros, end)?;
@@ -103,11 +105,13 @@ mod tests {
     #[test]
     fn a_file_grows_by_steps_of_zeros_before_what_is_held_is_written() {
         let mut gathered = Gathered::of(0);
-        assert!(gathered.take(&[1; 100], 0));
-        let zeros = vec![0; STEP as usize - 100];
-        assert_eq!(written(&mut gathered), [(zeros, 100), (vec![1; 100], 0)]);
-        assert!(gathered.take(&[2; 100], 100));
-        assert_eq!(written(&mut gathered), [(vec![2; 100], 100)], "the blocks are there");
+        assert!(gathered.take(&[1; 32], 0));
+        assert_eq!(written(&mut gathered), [(vec![1; 32], 0)], "the head of a log stands alone");
+        assert!(gathered.take(&[1; 100], 32));
+        let zeros = vec![0; STEP as usize - 132];
+        assert_eq!(written(&mut gathered), [(zeros, 132), (vec![1; 100], 32)]);
+        assert!(gathered.take(&[2; 100], 132));
+        assert_eq!(written(&mut gathered), [(vec![2; 100], 132)], "the blocks are there");
         gathered.resized(0);
         assert!(gathered.take(&[3; 100], STEP - 50));
         assert_eq!(written(&mut gathered)[0], (vec![0; STEP as usize - 50], STEP + 50));
@@ -116,10 +120,10 @@ mod tests {
     #[test]
     fn what_could_not_be_written_is_forgotten_and_the_file_has_not_grown() {
         let mut gathered = Gathered::of(0);
-        assert!(gathered.take(&[1; 100], 0));
+        assert!(gathered.take(&[1; 100], 32));
         assert_eq!(gathered.write(|_, _| Err("full")), Err("full"));
         assert_eq!(written(&mut gathered), []);
-        assert!(gathered.take(&[1; 100], 0));
+        assert!(gathered.take(&[1; 100], 32));
         assert_eq!(written(&mut gathered).len(), 2, "it grows anew");
     }
 
