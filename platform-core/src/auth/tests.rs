@@ -618,6 +618,29 @@ fn forget(world: &World) {
             work.reply(())
         }))
         .unwrap();
+    forgetter.committed(events);
+}
+
+#[test]
+fn an_old_session_that_a_user_used_who_was_soon_back_is_refused_once_it_has_ended() {
+    let world = World::new();
+    let ada = world.register("ada@example.org");
+    let pair = world.login("ada@example.org");
+    let never = Arc::new(AtomicI64::new(i64::MAX));
+    let other = world.machine.start_with_fuse(cheap(), &never);
+    let status = |status: &str| serde_json::from_value(serde_json::json!({"status": status})).unwrap();
+    let system = Context::system();
+    world.run(world.users.update(&system, ada, None, &status("deactivated"))).unwrap();
+    assert_eq!(code(world.authenticate(&pair)), "auth.session_ended");
+    world.run(world.users.update(&system, ada, None, &status("active"))).unwrap();
+    world.pass(1);
+    assert!(
+        world.authenticate(&pair).is_ok() && world.run(other.auth.authenticate(&pair.access_token)).is_ok()
+    );
+    forget(&world);
+    assert_eq!(code(world.authenticate(&pair)), "auth.session_ended");
+    world.pass(1);
+    assert_eq!(code(world.run(other.auth.authenticate(&pair.access_token))), "auth.session_ended");
 }
 
 #[test]
@@ -901,6 +924,45 @@ fn a_logout_without_an_answer_is_in_force_if_it_happened() {
         auth.logout(&ctx, &LogoutRequest::default()).await.unwrap_err();
         assert_eq!(code(auth.authenticate(&pair.access_token).await), "auth.session_ended");
     });
+}
+
+#[test]
+fn a_rotation_without_an_answer_is_in_force_if_it_happened() {
+    let sim = SimRuntime::new(1);
+    let memory = MemoryBackends::new(sim.runtime());
+    let (auth, flaky, _workers) = sim.block_on(async {
+        let backends = memory.backends().await.unwrap();
+        let users = Users::open(&backends).await.unwrap();
+        let mut db = Database::open(&backends, &Auth::schema()).await.unwrap();
+        let flaky = Arc::new(FlakyStore::new(db.store, sim.runtime()));
+        db.store = Arc::clone(&flaky) as _;
+        let auth = Auth::over(db, Arc::clone(&backends.signals), users, cheap()).await.unwrap();
+        let workers = Stopper::new();
+        for task in &auth.parts().tasks {
+            task.start(&*backends.runtime, workers.shutdown());
+        }
+        (auth, flaky, workers)
+    });
+    sim.advance(Duration::from_secs(1));
+    let signs_with = || {
+        sim.block_on(async {
+            let credentials = credentials("ada@example.org", PASSWORD);
+            let pair = auth.login(&anyone(), &credentials).await.unwrap();
+            assert!(auth.authenticate(&pair.access_token).await.is_ok());
+            jsonwebtoken::decode_header(&pair.access_token).unwrap().kid.unwrap()
+        })
+    };
+    sim.block_on(auth.register(&anyone(), &registration("ada@example.org", PASSWORD))).unwrap();
+    let first = signs_with();
+    for (fault, happened) in [(Fault::AppliedSilently, true), (Fault::Lost, false)] {
+        let before = signs_with();
+        flaky.next(&[fault]);
+        sim.block_on(auth.rotate_keys(&Context::system())).unwrap_err();
+        // Less than the round in which the keys are read without being told.
+        sim.advance(Duration::from_secs(2));
+        assert_eq!(signs_with() != before, happened);
+    }
+    assert!(signs_with() != first && auth.jwks().keys.len() == 2);
 }
 
 #[test]

@@ -199,6 +199,19 @@ impl Handler for Forgetter {
             Ok(())
         })
     }
+
+    /// A user who was back before this was handled may have used an old session meanwhile: then its
+    /// token is remembered with the epochs of one who is active.
+    fn committed(&self, events: &[Event]) {
+        for event in events {
+            let erased = event.decode().ok().flatten().map(|ProfileErased { user_id }| user_id);
+            let changed: Option<StatusChanged> = event.decode().ok().flatten();
+            let gone = changed.filter(|changed| changed.status == Status::Deactivated);
+            if let Some(user) = erased.or(gone.map(|changed| changed.user_id)) {
+                self.0.account_changed(user);
+            }
+        }
+    }
 }
 
 impl Forgetter {

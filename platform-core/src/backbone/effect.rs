@@ -47,7 +47,12 @@ pub(super) async fn apply(
         Err(Error::internal("backbone.handler_panicked", "the handler panicked")
             .with("handler", handler.name()))
     })?;
-    commit(handler, work).await
+    let done = commit(handler, work).await;
+    // A store that is out of reach may have applied it.
+    if matches!(done, Ok(_) | Err(Failure::Outage(_))) {
+        handler.committed(events);
+    }
+    done
 }
 
 /// Commits; returns the version of what was written.
@@ -59,5 +64,80 @@ pub(super) async fn commit(handler: &dyn Handler, work: Work) -> Result<Position
             Err(Failure::Outage(error.into()))
         }
         Err(error) => Err(Failure::Event(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::backbone::Topics;
+    use crate::kernel::BoxFuture;
+    use crate::ports::runtime::SimRuntime;
+    use crate::ports::store::flaky::{Fault, FlakyStore};
+    use crate::ports::store::{Collection, Document, Expect, Schema};
+    use crate::ports::{Database, MemoryBackends};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Row;
+
+    impl Document for Row {
+        const COLLECTION: Collection = Collection::json("rows");
+
+        fn id(&self) -> Vec<u8> {
+            b"row".to_vec()
+        }
+    }
+
+    struct Counting {
+        db: Database,
+        told: AtomicU32,
+    }
+
+    impl Handler for Counting {
+        fn name(&self) -> &'static str {
+            "test.count"
+        }
+
+        fn topics(&self) -> Topics {
+            Topics::All
+        }
+
+        fn database(&self) -> &Database {
+            &self.db
+        }
+
+        fn handle<'a>(&'a self, _: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
+            Box::pin(async { work.put(&Row) })
+        }
+
+        fn committed(&self, _: &[Event]) {
+            self.told.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_handler_is_told_of_a_commit_that_happened_or_may_have_and_of_no_other() {
+        let sim = SimRuntime::new(1);
+        let memory = MemoryBackends::new(sim.runtime());
+        sim.block_on(async {
+            let backends = memory.backends().await.unwrap();
+            let mut db =
+                Database::open(&backends, &Schema::new("test", 1, &[Row::COLLECTION])).await.unwrap();
+            let flaky = Arc::new(FlakyStore::new(db.store, sim.runtime()));
+            db.store = Arc::clone(&flaky) as _;
+            let handler = Counting { db, told: AtomicU32::default() };
+            for (told, fault) in [Fault::None, Fault::AppliedSilently, Fault::Lost].into_iter().enumerate() {
+                flaky.next(&[fault]);
+                let done = apply(&handler, &[], work_for(&handler, 0)).await;
+                assert_eq!(done.is_ok(), told == 0);
+                assert_eq!(handler.told.load(Ordering::Relaxed) as usize, told + 1);
+            }
+            let mut work = work_for(&handler, 0);
+            work.expect(Row::key("row"), Expect::Absent);
+            assert!(matches!(apply(&handler, &[], work).await, Err(Failure::Conflict)));
+            assert_eq!(handler.told.load(Ordering::Relaxed), 3);
+        });
     }
 }

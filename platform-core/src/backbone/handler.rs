@@ -76,6 +76,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Whatever should be tried again, and finally become a dead letter.
     fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>>;
 
+    /// After a commit of what `handle` wrote for these events, and after one that may have happened:
+    /// for what is remembered beside the store and is to be forgotten now. It may be called more than
+    /// once for one event, and is not called after a conflict.
+    fn committed(&self, _events: &[Event]) {}
+
     /// For a projection: its collections, whose ids all begin with the 8 bytes of
     /// [`Work::generation`] (big endian). Without any it cannot be rebuilt.
     fn generations(&self) -> &'static [&'static str] {
