@@ -20,6 +20,15 @@ pub struct AtOnce {
     pub requests_per_address: usize,
 }
 
+impl AtOnce {
+    /// Requests that one address may have when there are `all`: a part of the room that is left, so that addresses
+    /// which hold theirs leave some for whoever comes next (dynamic thresholds, Choudhury and Hahne 1998).
+    fn share(&self, all: usize) -> usize {
+        let left = self.requests.saturating_sub(all);
+        left.saturating_mul(self.requests_per_address).div_ceil(self.requests.max(1))
+    }
+}
+
 /// Counts connections and requests.
 #[derive(Clone)]
 pub struct Caps(Arc<Inner>);
@@ -105,7 +114,10 @@ impl Permit {
         if !self.is_trusted && mine >= most.requests_per_address {
             return Err(Above::Address);
         }
-        if all >= most.requests { Err(Above::All) } else { Ok(permit) }
+        if all >= most.requests {
+            return Err(Above::All);
+        }
+        if !self.is_trusted && mine >= most.share(all) { Err(Above::Address) } else { Ok(permit) }
     }
 
     /// Whether there is little room left for connections.
@@ -186,6 +198,30 @@ mod tests {
         assert_eq!(other.request().err(), Some(Above::All));
         drop(first);
         assert!(one.request().is_ok());
+    }
+
+    #[test]
+    fn addresses_that_hold_what_they_get_leave_room_for_others() {
+        let caps = Caps::new(AtOnce {
+            connections: 1_000,
+            connections_per_address: 10,
+            requests: 400,
+            requests_per_address: 100,
+        });
+        let permit = |last: u32| {
+            let address = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + last));
+            Arc::new(caps.admit(address, false).unwrap())
+        };
+        let mut held = Vec::new();
+        for attacker in (1..=50).map(permit) {
+            held.extend(std::iter::from_fn(|| attacker.request().ok()));
+        }
+        assert!((300..400).contains(&held.len()), "{}", held.len());
+        let late = permit(200);
+        assert!(late.request().is_ok());
+        held.clear();
+        let alone: Vec<_> = std::iter::from_fn(|| late.request().ok()).collect();
+        assert_eq!(alone.len(), 80, "the room that is left counts, not that of the beginning");
     }
 
     #[test]
