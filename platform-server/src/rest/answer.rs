@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use platform_core::gateway::Destination;
 use platform_core::kernel::{Context, CorrelationId, Error, RawId, Result};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tower::ServiceExt;
 
 use super::extract::Received;
@@ -33,6 +34,9 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a call waits until what it is to see is visible: handlers need milliseconds, unless one stands
 /// still.
 const CONSISTENCY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a body from which on its reading must not hold up others: about a quarter of a millisecond.
+const LARGE_BODY: usize = 64 * 1024;
 
 /// What the access log and the metrics want to know of an answer.
 #[derive(Debug, Clone, Default)]
@@ -168,13 +172,26 @@ async fn attempt(
     }
     let received = Received { path, uri: parts.uri, headers: parts.headers, body };
     let call = Call { context: context.clone(), server: Arc::clone(server) };
-    let running = AssertUnwindSafe(endpoint.run(call, received)).catch_unwind();
+    let running = if received.body.len() > LARGE_BODY {
+        beside_others(|| endpoint.run(call, received))
+    } else {
+        endpoint.run(call, received)
+    };
+    let running = AssertUnwindSafe(running).catch_unwind();
     match tokio::time::timeout(HANDLER_TIMEOUT, running).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Error::internal("request.panicked", "the handler panicked")),
         Err(_elapsed) => {
             Err(Error::unavailable("request.deadline_exceeded", "it took too long; it may have happened"))
         }
+    }
+}
+
+/// Does what takes a thread for milliseconds, while the other tasks of the thread go on with another one.
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
