@@ -1,14 +1,17 @@
 //! What fuzz targets reach behind the facade.
 
+use std::sync::Arc;
+
 use platform_core::kernel::{Position, Result, Timestamp};
 use platform_core::ports::keys::KeyEncryptionKey;
 use platform_core::ports::log::{NewRecord, Record};
-use platform_core::ports::store::{Collection, Entry};
+use platform_core::ports::store::{Collection, Entry, Schema};
 
 use crate::backup::Manifest;
 use crate::fjall::journal;
 use crate::log::record;
 use crate::ordered::layout;
+use crate::ordered::names::{Coded, CodedCollection};
 
 /// A record of the log as it is stored: key and value of its row.
 pub fn encode_record(
@@ -28,21 +31,41 @@ pub fn decode_record(row_key: &[u8], partition: u16, stored: &[u8]) -> Option<(R
     record::decode(row_key, partition, stored).map(|stored| (stored.record, stored.total))
 }
 
-/// A document as an ordered keyspace stores it.
-pub fn encode_document(version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
-    layout::write_document(version, entries, body)
+/// What an ordered keyspace stores for the documents of one collection.
+pub struct Documents {
+    coded: Coded,
+    collection: &'static str,
 }
 
-/// Version, entries and body of a stored document.
-///
-/// # Errors
-/// `store.damaged`.
-pub fn decode_document<'a>(
-    value: &'a [u8],
-    collection: &Collection,
-) -> Result<(Position, Vec<Entry>, &'a [u8])> {
-    let stored = layout::Stored::read(value)?;
-    Ok((stored.version, stored.entries(collection)?, stored.body))
+impl Documents {
+    /// Documents of this collection, in a new store.
+    ///
+    /// # Errors
+    /// `store.too_many_names`.
+    pub fn of(collection: Collection) -> Result<Documents> {
+        let schema = Schema::new("fuzzing", 1, &[collection]);
+        Ok(Documents { coded: Coded::of(&Arc::new(schema))?, collection: collection.name })
+    }
+
+    /// A document as it is stored.
+    pub fn encode(&self, version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
+        let stored = |collection| layout::write_document(collection, version, entries, body);
+        self.coded().map(stored).unwrap_or_default()
+    }
+
+    /// Version, entries and body of a stored document.
+    ///
+    /// # Errors
+    /// `store.damaged`.
+    pub fn decode<'a>(&self, value: &'a [u8]) -> Result<(Position, Vec<Entry>, &'a [u8])> {
+        let stored = layout::Stored::read(value)?;
+        let entries = self.coded().map(|collection| stored.entries(collection)).transpose()?;
+        Ok((stored.version, entries.unwrap_or_default(), stored.body))
+    }
+
+    fn coded(&self) -> Option<CodedCollection<'_>> {
+        self.coded.collection(self.collection)
+    }
 }
 
 /// What the look at fjall's journal finds in one of this content: how many bytes of it read, and whether

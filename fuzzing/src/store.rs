@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use embedded_store::fuzzing::{decode_document, encode_document};
+use embedded_store::fuzzing::Documents;
 use platform_core::kernel::Timestamp;
 use platform_core::ports::store::{
     Body, BodyKind, Collection, Entry, IdempotencyRecord, Index, KeyReader, KeyWriter,
@@ -88,10 +88,11 @@ const COLLECTION: Collection =
     Collection::binary("orders").indexed(&[Index::one("by_customer"), Index::many("by_tag")], no_entries);
 
 pub(crate) fn stored_documents(bytes: &[u8]) {
-    match decode_document(bytes, &COLLECTION) {
+    let documents = Documents::of(COLLECTION).unwrap();
+    match documents.decode(bytes) {
         Ok((version, entries, body)) => {
-            let written = encode_document(version, &entries, body);
-            assert_eq!(decode_document(&written, &COLLECTION).unwrap(), (version, entries, body));
+            let written = documents.encode(version, &entries, body);
+            assert_eq!(documents.decode(&written).unwrap(), (version, entries, body));
         }
         Err(error) => refused(&error, &["store.damaged"]),
     }
@@ -109,8 +110,8 @@ pub(crate) fn stored_documents(bytes: &[u8]) {
     let entries: Vec<Entry> = (0..input.byte() % 4)
         .map(|number| Entry::new(if number % 2 == 0 { "by_customer" } else { "by_tag" }, input.bytes()))
         .collect();
-    let written = encode_document(version, &entries, input.0);
-    let (read_version, read_entries, body) = decode_document(&written, &COLLECTION).unwrap();
+    let written = documents.encode(version, &entries, input.0);
+    let (read_version, read_entries, body) = documents.decode(&written).unwrap();
     assert_eq!((read_version, body), (version, input.0));
     assert_eq!(read_entries.cmp(&entries), Ordering::Equal);
 }

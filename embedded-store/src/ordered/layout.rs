@@ -2,20 +2,22 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `d` collection `0` id | version, entries, body |
-//! | `i` collection `0` index `0` entry (escaped, ended) id | nothing |
-//! | `u` collection `0` unique index `0` entry | id |
+//! | code of a collection, id | version, entries, body |
+//! | code of an index, entry (escaped, ended), id | nothing |
+//! | code of a unique index, entry | id |
 //! | `o` commit index | event |
-//! | `m` name | what the store knows of itself |
-//!
-//! Names hold no zero byte, so that no collection begins another.
+//! | `m` name | what the store knows of itself, in it the codes ([`super::names`]) |
 
 use std::ops::Bound;
 
 use platform_core::kernel::{Error, EventPosition, Position, Result};
-use platform_core::ports::store::{Body, BodyKind, Collection, Entry, Index, KeyReader, KeyWriter};
+use platform_core::ports::store::{Body, BodyKind, Entry, Index, KeyReader, KeyWriter};
 
 use super::KeyRange;
+use super::names::{Code, CodedCollection};
+
+/// The version of this layout.
+pub(crate) const LAYOUT: &str = "2";
 
 /// The first and the last position of the newest group, so that a gap in the journal is seen.
 pub(crate) const POSITION: &[u8] = b"mposition";
@@ -23,6 +25,10 @@ pub(crate) const POSITION: &[u8] = b"mposition";
 pub(crate) const TRIMMED: &[u8] = b"mtrimmed";
 /// The version of the schema, and its layout as text.
 pub(crate) const SCHEMA: &[u8] = b"mschema";
+/// The version of the layout of keys and values.
+pub(crate) const FORMAT: &[u8] = b"mformat";
+/// Before the name to which a code was given.
+pub(crate) const CODES: &[u8] = b"mcode/";
 
 /// What an index was when it was filled.
 pub(crate) fn index_signature(collection: &str, index: &str) -> Vec<u8> {
@@ -34,44 +40,41 @@ pub(crate) fn index_signatures(collection: &str) -> Vec<u8> {
     index_signature(collection, "")
 }
 
-/// All documents of a collection.
-pub(crate) fn documents(collection: &str) -> Vec<u8> {
-    [b"d", collection.as_bytes(), b"\0"].concat()
-}
-
-/// Every key that begins with this prefix, which is one of ours: it ends with a zero or a slash.
+/// Every key that begins with this prefix.
 pub(crate) fn beneath(prefix: &[u8]) -> KeyRange {
-    let mut end = prefix.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    (Bound::Included(prefix.to_vec()), Bound::Excluded(end))
+    (Bound::Included(prefix.to_vec()), behind(prefix))
 }
 
-/// A document.
-pub(crate) fn document(collection: &str, id: &[u8]) -> Vec<u8> {
-    [b"d", collection.as_bytes(), b"\0", id].concat()
+/// Where the keys that begin with this prefix end.
+pub(crate) fn behind(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX);
+    let Some((last, before)) = last.and_then(|last| prefix.get(..=last)).and_then(<[u8]>::split_last) else {
+        return Bound::Unbounded;
+    };
+    Bound::Excluded([before, &[last + 1]].concat())
 }
 
-/// All entries of an index.
-pub(crate) fn entries(collection: &str, index: &str, unique: bool) -> Vec<u8> {
-    [if unique { b"u" } else { b"i" }, collection.as_bytes(), b"\0", index.as_bytes(), b"\0"].concat()
+/// What all documents of a collection and all entries of an index begin with.
+pub(crate) fn prefix(code: Code) -> Vec<u8> {
+    key(code, &[])
 }
 
-/// An entry of a unique index.
-pub(crate) fn unique(collection: &str, index: &str, entry: &[u8]) -> Vec<u8> {
-    [b"u", collection.as_bytes(), b"\0", index.as_bytes(), b"\0", entry].concat()
+/// A document of a collection, or an entry of a unique index.
+pub(crate) fn key(code: Code, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(2 + rest.len());
+    code.write_to(&mut key);
+    key.extend_from_slice(rest);
+    key
 }
 
 /// An entry of a document in an index: its key and its value.
-pub(crate) fn entry(collection: &str, index: &Index, entry: &[u8], id: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn entry<'a>((index, code): (&Index, Code), entry: &[u8], id: &'a [u8]) -> (Vec<u8>, &'a [u8]) {
     if index.unique {
-        return (unique(collection, index.name, entry), id.to_vec());
+        return (key(code, entry), id);
     }
-    let mut key = entries(collection, index.name, false);
-    key.extend_from_slice(&KeyWriter::new().bytes(entry).finish());
+    let mut key = key(code, &KeyWriter::new().bytes(entry).finish());
     key.extend_from_slice(id);
-    (key, Vec::new())
+    (key, &[])
 }
 
 /// Entry and id behind the prefix of a shared index.
@@ -114,24 +117,28 @@ pub(crate) struct Stored<'a> {
     pub(crate) body: &'a [u8],
 }
 
-fn damaged() -> Error {
+pub(super) fn damaged() -> Error {
     Error::data_loss("store.damaged", "a stored document does not read: restore the store from a backup")
 }
 
-/// The value of a document.
-pub(crate) fn write_document(version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
-    let mut list = Vec::new();
-    for entry in entries {
-        // Both lengths are bounded by the schema's check and the limits.
-        list.push(entry.index.len() as u8);
-        list.extend_from_slice(entry.index.as_bytes());
-        list.extend_from_slice(&(entry.entry.len() as u16).to_be_bytes());
-        list.extend_from_slice(&entry.entry);
-    }
-    let mut value = Vec::with_capacity(12 + list.len() + body.len());
+/// The value of a document. Its entries are those of declared indexes.
+pub(crate) fn write_document(
+    collection: CodedCollection<'_>,
+    version: Position,
+    entries: &[Entry],
+    body: &[u8],
+) -> Vec<u8> {
+    let coded = || entries.iter().filter_map(|entry| Some((collection.index(entry.index)?.1, &entry.entry)));
+    let length: usize = coded().map(|(_, entry)| 4 + entry.len()).sum();
+    let mut value = Vec::with_capacity(12 + length + body.len());
     value.extend_from_slice(&version.to_be_bytes());
-    value.extend_from_slice(&(list.len() as u32).to_be_bytes());
-    value.extend_from_slice(&list);
+    // Both lengths are bounded by the limits.
+    value.extend_from_slice(&(length as u32).to_be_bytes());
+    for (code, entry) in coded() {
+        value.extend_from_slice(&code.to_bytes());
+        value.extend_from_slice(&(entry.len() as u16).to_be_bytes());
+        value.extend_from_slice(entry);
+    }
     value.extend_from_slice(body);
     value
 }
@@ -153,19 +160,17 @@ impl<'a> Stored<'a> {
     ///
     /// # Errors
     /// `store.damaged`.
-    pub(crate) fn entries(&self, collection: &Collection) -> Result<Vec<Entry>> {
+    pub(crate) fn entries(&self, collection: CodedCollection<'_>) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         let mut rest = self.entries;
-        while let Some((length, after)) = rest.split_first() {
-            let (name, after) = after.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
+        while !rest.is_empty() {
+            let (code, after) = rest.split_first_chunk::<2>().ok_or_else(damaged)?;
             let (length, after) = after.split_first_chunk::<2>().ok_or_else(damaged)?;
             let length = usize::from(u16::from_be_bytes(*length));
             let (entry, after) = after.split_at_checked(length).ok_or_else(damaged)?;
             rest = after;
-            let name = std::str::from_utf8(name).map_err(|_| damaged())?;
-            found.extend(
-                collection.index(name).map(|index| Entry { index: index.name, entry: entry.to_vec() }),
-            );
+            let index = collection.index_of(*code);
+            found.extend(index.map(|index| Entry { index: index.name, entry: entry.to_vec() }));
         }
         Ok(found)
     }
@@ -181,11 +186,20 @@ impl<'a> Stored<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use platform_core::ports::store::{Collection, Schema};
     use proptest::prelude::*;
+
+    use super::super::names::Coded;
+    use super::*;
 
     const INDEXES: &[Index] = &[Index::one("by_name"), Index::many("by_tag")];
     const THINGS: Collection = Collection::json("things").indexed(INDEXES, |_, _| Ok(Vec::new()));
+
+    fn coded() -> Coded {
+        Coded::of(&Arc::new(Schema { store: "test", version: 1, collections: vec![THINGS] })).unwrap()
+    }
 
     proptest! {
         #[test]
@@ -193,19 +207,31 @@ mod tests {
             version in any::<u64>(), tags in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..4),
             body in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
+            let coded = coded();
+            let things = coded.collection("things").unwrap();
             let entries: Vec<Entry> = tags.into_iter().map(|tag| Entry::new("by_tag", tag)).collect();
-            let value = write_document(version, &entries, &body);
+            let value = write_document(things, version, &entries, &body);
             let stored = Stored::read(&value).unwrap();
             prop_assert_eq!((stored.version, stored.body), (version, body.as_slice()));
-            prop_assert_eq!(stored.entries(&THINGS).unwrap(), entries);
+            prop_assert_eq!(stored.entries(things).unwrap(), entries);
         }
 
         #[test]
         fn foreign_bytes_do_not_panic(value in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Ok(stored) = Stored::read(&value) {
-                let _ = stored.entries(&THINGS).is_ok();
+                let _ = stored.entries(coded().collection("things").unwrap()).is_ok();
             }
             let _ = (read_shared(&value).is_ok(), event_position(&value).is_ok(), read_group(&value).is_ok());
+        }
+
+        #[test]
+        fn a_prefix_has_beneath_it_what_begins_with_it(
+            prefix in proptest::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 1..4),
+            key in proptest::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..6),
+        ) {
+            let range = beneath(&prefix);
+            let within = std::ops::RangeBounds::<Vec<u8>>::contains(&range, &key);
+            prop_assert_eq!(within, key.starts_with(&prefix));
         }
     }
 
@@ -214,12 +240,15 @@ mod tests {
         let place = EventPosition { commit: 258, index: 3 };
         assert_eq!(event(place), b"o\0\0\0\0\0\0\x01\x02\0\x03");
         assert_eq!(event_position(&event(place)).unwrap(), place);
-        let [by_name, ..] = INDEXES else { panic!() };
-        assert_eq!(
-            entry("things", by_name, b"a\0", b"id"),
-            (b"ithings\0by_name\0a\0\xff\0\0id".to_vec(), vec![])
-        );
+        let coded = coded();
+        let things = coded.collection("things").unwrap();
+        let by_name = things.index("by_name").unwrap();
+        assert_eq!(key(things.code, b"id"), b"\x80id");
+        assert_eq!(entry(by_name, b"a\0", b"id"), (b"\x81a\0\xff\0\0id".to_vec(), &b""[..]));
         let entries = [Entry::new("by_name", "n")];
-        assert_eq!(write_document(7, &entries, b"{}"), b"\0\0\0\0\0\0\0\x07\0\0\0\x0b\x07by_name\0\x01n{}");
+        assert_eq!(
+            write_document(things, 7, &entries, b"{}"),
+            b"\0\0\0\0\0\0\0\x07\0\0\0\x05\0\x01\0\x01n{}"
+        );
     }
 }

@@ -3,25 +3,30 @@
 //! What is to change is checked before anything is written. Then the layout is marked as unfinished, so
 //! that a crash in between lets the next opening begin anew, whatever schema it has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use platform_core::kernel::{Error, Position, Result};
-use platform_core::ports::store::{Collection, CommitError, Entry, Index, Schema};
+use platform_core::ports::store::{CommitError, Entry, Index, Schema};
 
 use super::layout::{self, Stored};
+use super::names::{Code, Coded, CodedCollection, Names};
 use super::{Keyspace, View, Writes};
 
 /// Writes of one batch while an index is filled.
 const BACKFILL_WRITES: usize = 500;
 
-/// Brings the database to the schema, and returns the position of its last commit.
+/// Brings the database to the schema, and returns the position of its last commit, and the schema with its codes.
 ///
 /// # Errors
-/// `store.newer_schema`, `store.not_unique`, `store.changed_kind`, `store.damaged`,
+/// `store.other_format`, `store.newer_schema`, `store.too_many_names`, `store.not_unique`, `store.changed_kind`, `store.damaged`,
 /// `store.unavailable`.
-pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Schema) -> Result<Position> {
+pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Arc<Schema>) -> Result<(Position, Coded)> {
     let data = keyspace.latest();
     let known = read(data, layout::SCHEMA)?;
+    if known.is_some() {
+        check_format(data, schema)?;
+    }
     let (version, layout) = match &known {
         None => (0, ""),
         Some(text) => text
@@ -35,15 +40,18 @@ pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Schema) -> Result<Posi
             .with("ours", schema.version));
     }
     let wanted = layout_of(schema);
+    let mut names = names(data)?;
+    let coded = names.of(schema)?;
     if version != schema.version || layout != wanted {
         let mut changes = Vec::new();
-        for collection in &schema.collections {
+        for collection in coded.collections() {
             check_kind(layout, schema, collection)?;
-            changes.push(Changes::of(data, collection)?);
+            changes.push(Changes::of(data, &names, collection)?);
         }
         for change in &changes {
             change.check_uniques(data)?;
         }
+        begin(keyspace, &names)?;
         if known.is_some() && changes.iter().any(Changes::any) {
             write(keyspace, layout::SCHEMA, &format!("{version}\n{layout}\n(unfinished)"))?;
             changes.iter().try_for_each(|change| change.apply(keyspace))?;
@@ -53,10 +61,46 @@ pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Schema) -> Result<Posi
         write(keyspace, layout::SCHEMA, &format!("{}\n{wanted}", schema.version))?;
         keyspace.sync()?;
     }
-    match data.get(layout::POSITION)? {
-        None => Ok(0),
-        Some(group) => layout::read_group(group.as_ref()).map(|(_, last)| last),
+    let position = match data.get(layout::POSITION)? {
+        None => 0,
+        Some(group) => layout::read_group(group.as_ref())?.1,
+    };
+    Ok((position, coded))
+}
+
+fn check_format(data: &impl View, schema: &Schema) -> Result<()> {
+    let theirs = read(data, layout::FORMAT)?.unwrap_or_else(|| "1".to_owned());
+    if theirs == layout::LAYOUT {
+        return Ok(());
     }
+    Err(Error::precondition(
+        "store.other_format",
+        "another version of the platform wrote this store: copy it with that",
+    )
+    .with("store", schema.store)
+    .with("theirs", theirs)
+    .with("ours", layout::LAYOUT))
+}
+
+/// The codes that were given so far.
+fn names(data: &impl View) -> Result<Names> {
+    let mut names = Names::default();
+    for pair in data.pairs(layout::beneath(layout::CODES)) {
+        let (name, code) = pair?;
+        let name = name.as_ref().get(layout::CODES.len()..).unwrap_or_default();
+        names.know(String::from_utf8_lossy(name).into_owned(), code.as_ref())?;
+    }
+    Ok(names)
+}
+
+/// Writes down the layout and the new codes: before the first key that begins with one of them.
+fn begin(keyspace: &impl Keyspace, names: &Names) -> Result<()> {
+    let mut writes = keyspace.writes();
+    writes.insert(layout::FORMAT.to_vec(), layout::LAYOUT.as_bytes());
+    for (name, code) in &names.new {
+        writes.insert([layout::CODES, name.as_bytes()].concat(), &code.to_bytes());
+    }
+    keyspace.apply(writes)
 }
 
 fn read(data: &impl View, key: &[u8]) -> Result<Option<String>> {
@@ -86,7 +130,8 @@ fn signature(index: &Index) -> String {
     format!("{unique} {many} {}", index.version)
 }
 
-fn check_kind(layout: &str, schema: &Schema, collection: &Collection) -> Result<()> {
+fn check_kind(layout: &str, schema: &Schema, coded: CodedCollection<'_>) -> Result<()> {
+    let collection = coded.collection;
     let line = format!("{} {:?}", collection.name, collection.body);
     let prefix = format!("{} ", collection.name);
     let known = layout.lines().find(|known| known.starts_with(&prefix));
@@ -100,31 +145,32 @@ fn check_kind(layout: &str, schema: &Schema, collection: &Collection) -> Result<
 
 /// What has to change in a collection.
 struct Changes<'a> {
-    collection: &'a Collection,
+    collection: CodedCollection<'a>,
     /// To be filled.
     filled: Vec<&'static Index>,
-    /// Names of those to be emptied first, declared or not.
-    emptied: BTreeSet<String>,
+    /// Names of those to be emptied first, declared or not, and their codes.
+    emptied: BTreeMap<String, Code>,
 }
 
 impl<'a> Changes<'a> {
-    fn of(data: &impl View, collection: &'a Collection) -> Result<Changes<'a>> {
+    fn of(data: &impl View, names: &Names, collection: CodedCollection<'a>) -> Result<Changes<'a>> {
+        let own = collection.collection;
         let mut filled = Vec::new();
-        let mut emptied = BTreeSet::new();
-        for index in collection.indexes {
-            let known = read(data, &layout::index_signature(collection.name, index.name))?;
+        let mut emptied = BTreeMap::new();
+        for index in own.indexes {
+            let known = read(data, &layout::index_signature(own.name, index.name))?;
             if known.as_deref() != Some(&signature(index)) {
                 filled.push(index);
-                emptied.insert(index.name.to_owned());
+                emptied.extend(names.index(own.name, index.name).map(|code| (index.name.to_owned(), code)));
             }
         }
-        let prefix = layout::index_signatures(collection.name);
+        let prefix = layout::index_signatures(own.name);
         for key in data.keys(layout::beneath(&prefix)) {
             let key = key?;
             let name =
                 String::from_utf8_lossy(key.as_ref().get(prefix.len()..).unwrap_or_default()).into_owned();
-            if collection.index(&name).is_none() {
-                emptied.insert(name);
+            if own.index(&name).is_none() {
+                emptied.extend(names.index(own.name, &name).map(|code| (name, code)));
             }
         }
         Ok(Changes { collection, filled, emptied })
@@ -136,7 +182,8 @@ impl<'a> Changes<'a> {
 
     /// The entries of a document in the indexes that are filled.
     fn entries(&self, id: &[u8], stored: &Stored<'_>) -> Result<Vec<Entry>> {
-        let mut entries = self.collection.entries_of(id, &stored.body(self.collection.body)?)?;
+        let collection = self.collection.collection;
+        let mut entries = collection.entries_of(id, &stored.body(collection.body)?)?;
         entries.retain(|entry| self.filled.iter().any(|index| index.name == entry.index));
         Ok(entries)
     }
@@ -150,9 +197,11 @@ impl<'a> Changes<'a> {
             for entry in self.entries(id, &stored)? {
                 let unique = self.filled.iter().any(|index| index.name == entry.index && index.unique);
                 if unique && !seen.insert((entry.index, entry.entry)) {
-                    return Err(
-                        CommitError::Unique { collection: self.collection.name, index: entry.index }.into()
-                    );
+                    return Err(CommitError::Unique {
+                        collection: self.collection.collection.name,
+                        index: entry.index,
+                    }
+                    .into());
                 }
             }
             Ok(())
@@ -164,7 +213,7 @@ impl<'a> Changes<'a> {
         data: &impl View,
         mut each: impl FnMut(&[u8], Stored<'_>) -> Result<()>,
     ) -> Result<()> {
-        let prefix = layout::documents(self.collection.name);
+        let prefix = layout::prefix(self.collection.code);
         for pair in data.pairs(layout::beneath(&prefix)) {
             let (key, value) = pair?;
             each(key.as_ref().get(prefix.len()..).unwrap_or_default(), Stored::read(value.as_ref())?)?;
@@ -174,14 +223,12 @@ impl<'a> Changes<'a> {
 
     fn apply(&self, keyspace: &impl Keyspace) -> Result<()> {
         let data = keyspace.latest();
-        let name = self.collection.name;
+        let name = self.collection.collection.name;
         let mut batch = Chunks::new(keyspace);
-        for index in &self.emptied {
+        for (index, code) in &self.emptied {
             batch.remove(layout::index_signature(name, index))?;
-            for unique in [false, true] {
-                for entry in data.keys(layout::beneath(&layout::entries(name, index, unique))) {
-                    batch.remove(entry?.as_ref().to_vec())?;
-                }
+            for entry in data.keys(layout::beneath(&layout::prefix(*code))) {
+                batch.remove(entry?.as_ref().to_vec())?;
             }
         }
         // The emptying is committed before the filling: the same key may be in both.
@@ -189,16 +236,16 @@ impl<'a> Changes<'a> {
         if self.any() {
             self.documents(data, |id, stored| {
                 let mut entries = stored.entries(self.collection)?;
-                entries.retain(|entry| !self.emptied.contains(entry.index));
+                entries.retain(|entry| !self.emptied.contains_key(entry.index));
                 for entry in self.entries(id, &stored)? {
                     if let Some(index) = self.collection.index(entry.index) {
-                        let (key, value) = layout::entry(name, index, &entry.entry, id);
-                        batch.insert(key, &value)?;
+                        let (key, value) = layout::entry(index, &entry.entry, id);
+                        batch.insert(key, value)?;
                     }
                     entries.push(entry);
                 }
-                let value = layout::write_document(stored.version, &entries, stored.body);
-                batch.insert(layout::document(name, id), &value)
+                let value = layout::write_document(self.collection, stored.version, &entries, stored.body);
+                batch.insert(layout::key(self.collection.code, id), &value)
             })?;
         }
         batch.flush()?;
@@ -208,7 +255,7 @@ impl<'a> Changes<'a> {
     fn sign(&self, keyspace: &impl Keyspace) -> Result<()> {
         let mut batch = Chunks::new(keyspace);
         for index in &self.filled {
-            let key = layout::index_signature(self.collection.name, index.name);
+            let key = layout::index_signature(self.collection.collection.name, index.name);
             batch.insert(key, signature(index).as_bytes())?;
         }
         batch.flush()

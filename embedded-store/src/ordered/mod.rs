@@ -4,6 +4,7 @@
 mod keyspace;
 pub(crate) mod layout;
 mod migrate;
+pub(crate) mod names;
 mod reader;
 mod writer;
 
@@ -41,21 +42,22 @@ pub(crate) fn store_on<K: Keyspace>(
 ) -> Result<EmbeddedStore<OrderedReader<K>>> {
     let Opening { folder, path, schema, engine, lock } = opening;
     let schema = Arc::new(schema.clone());
-    let position = migrate::migrate(&*keyspace, &schema)?;
+    let (position, coded) = migrate::migrate(&*keyspace, &schema)?;
+    let coded = Arc::new(coded);
     let acknowledged = acknowledged::check(path, position)?;
     let trimmed = match keyspace.latest().get(layout::TRIMMED)? {
         Some(key) => layout::event_position(key.as_ref())?,
         None => EventPosition::START,
     };
     let trim = Trim::from(trimmed);
-    let reader = OrderedReader { keyspace: Arc::clone(&keyspace), schema: Arc::clone(&schema) };
+    let reader = OrderedReader { keyspace: Arc::clone(&keyspace), coded: Arc::clone(&coded) };
     let timings = Arc::new(StoreTimings::new(engine));
     let access = if folder.is_read_only() {
         Access::Read(watch::Sender::new(position))
     } else {
         let writer = OrderedWriter {
             keyspace,
-            schema: Arc::clone(&schema),
+            coded,
             position,
             trim: trim.clone(),
             trimmed,

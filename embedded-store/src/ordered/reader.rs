@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use platform_core::kernel::{Error, EventPosition, Result, limits};
 use platform_core::ports::store::{
-    Collection, Doc, DocKey, Index, IndexRange, KeyWriter, OutboxEvents, ScanPage, Schema,
+    Collection, Doc, DocKey, Index, IndexRange, KeyWriter, OutboxEvents, ScanPage,
 };
 
 use super::layout::{self, Stored};
+use super::names::{Coded, CodedCollection};
 use super::{KeyRange, Keyspace, View};
 use crate::store::Reader;
 
 /// The reading half of a store on an ordered keyspace.
 pub(crate) struct OrderedReader<K> {
     pub(super) keyspace: Arc<K>,
-    pub(super) schema: Arc<Schema>,
+    pub(super) coded: Arc<Coded>,
 }
 
 impl<K> OrderedReader<K> {
@@ -48,7 +49,7 @@ impl<K: Keyspace> Reader for OrderedReader<K> {
             let rest = key.get(source.prefix.len()..).unwrap_or_default();
             let (entry, id) = match source.index {
                 None => {
-                    let doc = read_document(collection, rest, value)?;
+                    let doc = read_document(collection.collection, rest, value)?;
                     hits.push((rest.to_vec(), doc));
                     continue;
                 }
@@ -57,7 +58,7 @@ impl<K: Keyspace> Reader for OrderedReader<K> {
             };
             let doc = self.document(&view, collection, &id)?.ok_or_else(|| {
                 Error::data_loss("store.damaged", "an index entry has no document: restore from a backup")
-                    .with("collection", collection.name)
+                    .with("collection", range.collection)
             })?;
             hits.push((entry, doc));
         }
@@ -82,15 +83,15 @@ impl<K: Keyspace> Reader for OrderedReader<K> {
 }
 
 impl<K: Keyspace> OrderedReader<K> {
-    fn collection(&self, name: &str) -> Result<&Collection> {
-        self.schema.collection(name).ok_or_else(|| {
+    fn collection(&self, name: &str) -> Result<CodedCollection<'_>> {
+        self.coded.collection(name).ok_or_else(|| {
             Error::invalid("store.undeclared", "not declared in the schema").with("collection", name)
         })
     }
 
-    fn document(&self, view: &impl View, collection: &Collection, id: &[u8]) -> Result<Option<Doc>> {
-        let value = view.get(&layout::document(collection.name, id))?;
-        value.map(|value| read_document(collection, id, value.as_ref())).transpose()
+    fn document(&self, view: &impl View, coded: CodedCollection<'_>, id: &[u8]) -> Result<Option<Doc>> {
+        let value = view.get(&layout::key(coded.code, id))?;
+        value.map(|value| read_document(coded.collection, id, value.as_ref())).transpose()
     }
 }
 
@@ -106,14 +107,14 @@ struct Source {
 }
 
 impl Source {
-    fn of(collection: &Collection, range: &IndexRange) -> Result<Source> {
+    fn of(collection: CodedCollection<'_>, range: &IndexRange) -> Result<Source> {
         let Some(name) = range.index else {
-            return Ok(Source { prefix: layout::documents(collection.name), index: None });
+            return Ok(Source { prefix: layout::prefix(collection.code), index: None });
         };
-        let index = collection.index(name).ok_or_else(|| {
+        let (index, code) = collection.index(name).ok_or_else(|| {
             Error::invalid("store.undeclared", "not declared in the schema").with("index", name)
         })?;
-        Ok(Source { prefix: layout::entries(collection.name, name, index.unique), index: Some(index) })
+        Ok(Source { prefix: layout::prefix(code), index: Some(index) })
     }
 
     /// Before everything with this entry.
@@ -146,13 +147,7 @@ impl Source {
             Bound::Excluded(from) => Bound::Included(self.behind(from)),
         };
         let mut to = match &range.to {
-            Bound::Unbounded => {
-                let mut end = self.prefix.clone();
-                // The prefix ends with 0.
-                end.pop();
-                end.push(1);
-                Bound::Excluded(end)
-            }
+            Bound::Unbounded => layout::behind(&self.prefix),
             Bound::Included(to) => Bound::Excluded(self.behind(to)),
             Bound::Excluded(to) => Bound::Excluded(self.before(to)),
         };

@@ -1,15 +1,16 @@
 //! Writing: a group of batches as one batch of the engine, made durable once.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use platform_core::kernel::{Error, EventPosition, Position, Result};
 use platform_core::ports::store::{
-    Body, Collection, DocKey, Merged, Planner, Prepared, Previous, Schema, StateReader, StoreTimings,
+    Body, DocKey, Merged, Planner, Prepared, Previous, StateReader, StoreTimings,
 };
 
 use super::layout::{self, Stored};
+use super::names::{Coded, CodedCollection};
 use super::{Keyspace, View, Writes};
 use crate::group::{Answers, Engine, Failure};
 use crate::store::Trim;
@@ -21,7 +22,7 @@ const TRIMMED_AT_ONCE: usize = 10_000;
 /// The only one who writes to a store's database.
 pub(super) struct OrderedWriter<K> {
     pub(super) keyspace: Arc<K>,
-    pub(super) schema: Arc<Schema>,
+    pub(super) coded: Arc<Coded>,
     pub(super) position: Position,
     pub(super) trim: Trim,
     /// Up to where events are removed.
@@ -31,15 +32,15 @@ pub(super) struct OrderedWriter<K> {
 
 impl<K: Keyspace> Engine for OrderedWriter<K> {
     fn commit(&mut self, batches: &[Prepared]) -> Result<Answers, Failure> {
-        let mut planner = Planner::new(&self.schema, self.position);
-        let mut state = Committed { latest: self.keyspace.latest(), schema: &self.schema };
+        let mut planner = Planner::new(self.coded.schema(), self.position);
+        let mut state = Committed { latest: self.keyspace.latest(), coded: &self.coded };
         let answers: Answers = batches.iter().map(|batch| planner.offer(&mut state, batch)).collect();
         let merged = planner.merged();
         if merged.position == self.position {
             return Ok(answers);
         }
         let mut group = Group::new(&*self.keyspace);
-        group.plan(&self.schema, &merged).map_err(Failure::RolledBack)?;
+        group.plan(&self.coded, &merged).map_err(Failure::RolledBack)?;
         group
             .writes
             .insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
@@ -86,41 +87,36 @@ impl<'a, K: Keyspace> Group<'a, K> {
         self.keyspace.commit(self.writes)
     }
 
-    fn plan(&mut self, schema: &Schema, merged: &Merged<'_>) -> Result<()> {
-        let mut given = HashSet::new();
-        let mut taken = Vec::new();
+    fn plan(&mut self, coded: &Coded, merged: &Merged<'_>) -> Result<()> {
+        let mut taken = BTreeSet::new();
         for change in &merged.changes {
-            let collection = declared(schema, change.key.collection)?;
-            let (name, id) = (collection.name, &change.key.id);
-            let old = change.before.as_ref().map(|before| before.entries.as_slice()).unwrap_or_default();
+            let Some(before) = &change.before else { continue };
+            let collection = declared(coded, change.key.collection)?;
             let new = change.after.as_ref().map(|written| written.entries).unwrap_or_default();
-            for entry in old.iter().filter(|entry| !new.contains(entry)) {
-                if let Some(index) = collection.index(entry.index) {
-                    taken.push(layout::entry(name, index, &entry.entry, id).0);
-                }
+            for entry in before.entries.iter().filter(|entry| !new.contains(entry)) {
+                let index = collection.index(entry.index);
+                taken.extend(index.map(|index| layout::entry(index, &entry.entry, &change.key.id).0));
             }
-            for entry in new.iter().filter(|entry| !old.contains(entry)) {
-                if let Some(index) = collection.index(entry.index) {
-                    let (key, value) = layout::entry(name, index, &entry.entry, id);
-                    if index.unique {
-                        given.insert(key.clone());
-                    }
-                    self.writes.insert(key, &value);
-                }
-            }
-            let key = layout::document(name, id);
-            match &change.after {
-                Some(written) => {
-                    let body = written.body.as_bytes();
-                    let value = layout::write_document(written.version, written.entries, body);
-                    self.writes.insert(key, &value);
-                }
-                None if change.before.is_some() => self.writes.remove(key),
-                None => {}
+            if change.after.is_none() {
+                self.writes.remove(layout::key(collection.code, &change.key.id));
             }
         }
-        // A unique entry that moved stands under one key: it must not be removed after it was given.
-        for key in taken.into_iter().filter(|key| !given.contains(key)) {
+        for change in &merged.changes {
+            let Some(written) = &change.after else { continue };
+            let collection = declared(coded, change.key.collection)?;
+            let (old, id) = (change.before.as_ref().map(|before| before.entries.as_slice()), &change.key.id);
+            for entry in written.entries.iter().filter(|entry| !old.unwrap_or_default().contains(entry)) {
+                let Some(index) = collection.index(entry.index) else { continue };
+                let (key, value) = layout::entry(index, &entry.entry, id);
+                // A unique entry that moved stands under one key: it must not be removed after it was given.
+                taken.remove(&key);
+                self.writes.insert(key, value);
+            }
+            let body = written.body.as_bytes();
+            let value = layout::write_document(collection, written.version, written.entries, body);
+            self.writes.insert(layout::key(collection.code, id), &value);
+        }
+        for key in taken {
             self.writes.remove(key);
         }
         for (position, event) in &merged.events {
@@ -150,9 +146,9 @@ impl<'a, K: Keyspace> Group<'a, K> {
     }
 }
 
-fn declared<'s>(schema: &'s Schema, collection: &str) -> Result<&'s Collection> {
+fn declared<'s>(coded: &'s Coded, collection: &str) -> Result<CodedCollection<'s>> {
     // The planner has seen that it is declared.
-    schema
+    coded
         .collection(collection)
         .ok_or_else(|| Error::internal("store.undeclared", "not declared in the schema"))
 }
@@ -160,26 +156,27 @@ fn declared<'s>(schema: &'s Schema, collection: &str) -> Result<&'s Collection> 
 /// The committed state: this thread alone writes, so it needs no snapshot.
 struct Committed<'a, V> {
     latest: &'a V,
-    schema: &'a Schema,
+    coded: &'a Coded,
 }
 
 impl<V: View> Committed<'_, V> {
-    fn value(&self, key: &DocKey) -> Result<Option<V::Bytes>> {
-        self.latest.get(&layout::document(key.collection, &key.id))
+    fn value(&self, collection: CodedCollection<'_>, key: &DocKey) -> Result<Option<V::Bytes>> {
+        self.latest.get(&layout::key(collection.code, &key.id))
     }
 }
 
 impl<V: View> StateReader for Committed<'_, V> {
     fn previous(&mut self, key: &DocKey) -> Result<Option<Previous>> {
-        let collection = declared(self.schema, key.collection)?;
-        let Some(value) = self.value(key)? else { return Ok(None) };
+        let collection = declared(self.coded, key.collection)?;
+        let Some(value) = self.value(collection, key)? else { return Ok(None) };
         let stored = Stored::read(value.as_ref())?;
         Ok(Some(Previous { version: stored.version, entries: stored.entries(collection)? }))
     }
 
     fn body(&mut self, key: &DocKey) -> Result<Option<Body>> {
-        let collection = declared(self.schema, key.collection)?;
-        self.value(key)?.map(|value| Stored::read(value.as_ref())?.body(collection.body)).transpose()
+        let collection = declared(self.coded, key.collection)?;
+        let value = self.value(collection, key)?;
+        value.map(|value| Stored::read(value.as_ref())?.body(collection.collection.body)).transpose()
     }
 
     fn unique_owner(
@@ -188,7 +185,8 @@ impl<V: View> StateReader for Committed<'_, V> {
         index: &'static str,
         entry: &[u8],
     ) -> Result<Option<Vec<u8>>> {
-        let owner = self.latest.get(&layout::unique(collection, index, entry))?;
+        let Some((_, code)) = declared(self.coded, collection)?.index(index) else { return Ok(None) };
+        let owner = self.latest.get(&layout::key(code, entry))?;
         Ok(owner.map(|id| id.as_ref().to_vec()))
     }
 }

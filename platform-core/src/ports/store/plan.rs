@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{Body, Commit, CommitError, DocKey, Entry, Expect, IdempotencyRecord, Prepared, Schema, Write};
 use crate::kernel::{Error, EventPosition, Position, Result};
 
@@ -119,7 +121,7 @@ impl<'a> Slot<'a> {
 type Place<'a> = (&'static str, &'static str, Cow<'a, [u8]>);
 
 /// Unique entries: the id that has it, `None` when it became free.
-type Uniques<'a> = HashMap<Place<'a>, Option<&'a [u8]>>;
+type Uniques<'a> = HashMap<Place<'a>, Option<&'a [u8]>, RandomState>;
 
 /// The documents that a batch writes: their slots, and how it leaves them.
 type Afters<'a> = Vec<(usize, Option<Written<'a>>)>;
@@ -129,7 +131,7 @@ pub struct Planner<'a> {
     schema: &'a Schema,
     position: Position,
     slots: Vec<Slot<'a>>,
-    slot_of: HashMap<&'a DocKey, usize>,
+    slot_of: HashMap<&'a DocKey, usize, RandomState>,
     uniques: Uniques<'a>,
     events: Vec<(EventPosition, &'a [u8])>,
 }
@@ -141,8 +143,8 @@ impl<'a> Planner<'a> {
             schema,
             position,
             slots: Vec::new(),
-            slot_of: HashMap::new(),
-            uniques: HashMap::new(),
+            slot_of: HashMap::default(),
+            uniques: HashMap::default(),
             events: Vec::new(),
         }
     }
@@ -274,7 +276,7 @@ impl<'a> Planner<'a> {
         state: &mut dyn StateReader,
         afters: &Afters<'a>,
     ) -> Result<Uniques<'a>, CommitError> {
-        let mut uniques = HashMap::new();
+        let mut uniques = HashMap::default();
         for slot in afters.iter().filter_map(|(at, _)| self.slots.get(*at)) {
             if self.has_unique(slot.key) {
                 let freed = slot.entries().into_iter().filter(|place| self.is_unique(place.0, place.1));
