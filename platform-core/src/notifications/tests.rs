@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::tables::Notification;
+use super::worker::{LAST_TRIES, PAUSE};
 use super::*;
 use crate::backbone::{Backbone, Handler};
 use crate::kernel::{
@@ -487,26 +488,37 @@ fn a_channel_that_never_answers_does_not_hold_a_message_for_ever() {
 }
 
 #[test]
-fn a_poisoned_store_does_not_keep_a_worker_from_stopping() {
-    let sim = SimRuntime::new(1);
-    let memory = MemoryBackends::new(sim.runtime());
-    let stopped = sim.run_steps(10_000, async {
-        let mut backends = memory.backends().await.unwrap();
-        let users = Users::open(&backends).await.unwrap();
-        let stores = Arc::new(FlakyStores::new(backends.stores, sim.runtime()));
-        backends.stores = Arc::clone(&stores) as _;
-        let notifications = Notifications::open(&backends, &users).await.unwrap();
-        let backbone = Backbone::new(backends.clone());
-        backbone.add(notifications.database(), notifications.parts()).unwrap();
-        backbone.start().await.unwrap();
-        // It is accepted and claimed; the report finds the store poisoned.
-        stores.next(&[Fault::None, Fault::None, Fault::Poisoned]);
-        notifications.send(&system(), to("bob@example.org")).await.unwrap();
-        sim.runtime().sleep(Duration::from_millis(100)).await;
-        assert_eq!(memory.channel.sent().len(), 1);
-        backbone.stop().await;
-    });
-    assert!(stopped.is_some(), "it does not stop");
+fn a_store_that_fails_does_not_keep_a_worker_from_stopping() {
+    // An fsync that failed; a disk that is full and stays so; one that has room again while the worker ends.
+    for (faults, is_stored) in [
+        (vec![Fault::Poisoned], false),
+        (vec![Fault::Refused; 1_000], false),
+        (vec![Fault::Refused; 2], true),
+    ] {
+        let sim = SimRuntime::new(1);
+        let memory = MemoryBackends::new(sim.runtime());
+        let stopped = sim.run_steps(10_000, async {
+            let mut backends = memory.backends().await.unwrap();
+            let users = Users::open(&backends).await.unwrap();
+            let stores = Arc::new(FlakyStores::new(backends.stores, sim.runtime()));
+            backends.stores = Arc::clone(&stores) as _;
+            let notifications = Notifications::open(&backends, &users).await.unwrap();
+            let backbone = Backbone::new(backends.clone());
+            backbone.add(notifications.database(), notifications.parts()).unwrap();
+            backbone.start().await.unwrap();
+            // It is accepted and claimed; the report finds the store failing.
+            stores.next(&[vec![Fault::None; 2], faults].concat());
+            let sent = notifications.send(&system(), to("bob@example.org")).await.unwrap();
+            sim.runtime().sleep(Duration::from_millis(100)).await;
+            assert_eq!(memory.channel.sent().len(), 1);
+            let begin = sim.runtime().now();
+            backbone.stop().await;
+            assert!(sim.runtime().now().since(begin) <= PAUSE * (LAST_TRIES + 1));
+            let state = notifications.get(&system(), sent.id).await.map(|view| view.state);
+            assert_eq!(state.is_ok_and(|state| state == "sent"), is_stored);
+        });
+        assert!(stopped.is_some(), "it does not stop");
+    }
 }
 
 #[test]

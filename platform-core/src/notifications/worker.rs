@@ -32,7 +32,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest sleep: the wall clock may be put forward while we sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The pause after the store failed.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// How often a result is stored again after it was time to end: a store that is full stays so.
+pub(super) const LAST_TRIES: u32 = 3;
 
 /// A message to be sent under a fence.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Inner {
             let pause = match due {
                 Ok((tasks, pause)) => {
                     for task in tasks {
-                        in_flight.push(Box::pin(Arc::clone(&self).perform(task)));
+                        in_flight.push(Box::pin(Arc::clone(&self).perform(task, shutdown.clone())));
                     }
                     pause
                 }
@@ -205,18 +207,22 @@ impl Inner {
     }
 
     /// Sends and reports. Whatever happens here, the claim ends by itself.
-    async fn perform(self: Arc<Self>, task: Task) {
+    async fn perform(self: Arc<Self>, task: Task, shutdown: Shutdown) {
         let report = self.attempt(&task).await;
+        let mut last_tries = LAST_TRIES;
         loop {
             match self.report(&task, &report).await {
                 Ok(()) => return,
                 // Without hope of an end nobody could stop the platform; the claim ends by itself.
-                Err(error) if error.kind().is_fault() || error.retry_advice() == Retry::No => {
+                Err(error)
+                    if error.kind().is_fault() || error.retry_advice() == Retry::No || last_tries == 0 =>
+                {
                     tracing::error!(%error, notification = %task.id, "a result could not be stored");
                     return;
                 }
                 Err(error) => {
                     tracing::warn!(%error, notification = %task.id, "a result is stored again");
+                    last_tries -= u32::from(shutdown.is_asked());
                     self.db.runtime.sleep(PAUSE).await;
                 }
             }
