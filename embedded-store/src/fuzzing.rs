@@ -49,8 +49,11 @@ impl Documents {
 
     /// A document as it is stored.
     pub fn encode(&self, version: Position, entries: &[Entry], body: &[u8]) -> Vec<u8> {
-        let stored = |collection| layout::write_document(collection, version, entries, body);
-        self.coded().map(stored).unwrap_or_default()
+        let mut value = Vec::new();
+        if let Some(collection) = self.coded() {
+            layout::write_document(&mut value, collection, version, entries, body);
+        }
+        value
     }
 
     /// Version, entries and body of a stored document.

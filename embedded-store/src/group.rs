@@ -49,9 +49,12 @@ pub(crate) trait Engine: Send + 'static {
     fn idle(&mut self);
 }
 
+/// How it ended, and the batch: whoever made it frees it, while the writer writes.
+type Answer = (Result<Commit, CommitError>, Prepared);
+
 struct Waiting {
     batch: Prepared,
-    answer: oneshot::Sender<Result<Commit, CommitError>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// The queue in front of a store's writer thread.
@@ -98,7 +101,7 @@ impl GroupWriter {
             }
             Err(flume::TrySendError::Disconnected(_)) => return Err(closed(false)),
         }
-        answered.await.unwrap_or_else(|_| Err(closed(true)))
+        answered.await.map_or_else(|_| Err(closed(true)), |(answer, _)| answer)
     }
 
     pub(crate) fn committed(&self) -> watch::Receiver<Position> {
@@ -159,12 +162,12 @@ impl<E: Engine> Writer<E> {
         }
     }
 
-    fn commit(&mut self, batches: Vec<Prepared>, askers: Vec<oneshot::Sender<Result<Commit, CommitError>>>) {
+    fn commit(&mut self, batches: Vec<Prepared>, askers: Askers) {
         let answers = self.answers(&batches);
         let position = self.engine.position();
         // Readers that wait for a position are woken before the one who wrote it goes on.
         self.committed.send_if_modified(|at| std::mem::replace(at, position) != position);
-        for (asker, answer) in askers.into_iter().zip(answers) {
+        for (asker, answer) in askers.into_iter().zip(answers.into_iter().zip(batches)) {
             // Whoever gave up waiting does not need the answer.
             let _ = asker.send(answer);
         }
@@ -205,7 +208,7 @@ impl<E: Engine> Writer<E> {
     }
 }
 
-type Askers = Vec<oneshot::Sender<Result<Commit, CommitError>>>;
+type Askers = Vec<oneshot::Sender<Answer>>;
 
 /// Takes what waits: no timer, only what is there.
 fn drain(queue: &flume::Receiver<Waiting>, first: Waiting) -> (Vec<Prepared>, Askers) {

@@ -60,11 +60,11 @@ impl View for Data {
 }
 
 impl Writes for Batch {
-    fn insert(&mut self, key: Vec<u8>, value: &[u8]) {
+    fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.batch.insert(&self.data, key, value);
     }
 
-    fn remove(&mut self, key: Vec<u8>) {
+    fn remove(&mut self, key: &[u8]) {
         self.batch.remove(&self.data, key);
     }
 }

@@ -22,9 +22,9 @@ pub(crate) trait View {
 
 /// Writes that are applied together or not at all.
 pub(crate) trait Writes {
-    fn insert(&mut self, key: Vec<u8>, value: &[u8]);
+    fn insert(&mut self, key: &[u8], value: &[u8]);
 
-    fn remove(&mut self, key: Vec<u8>);
+    fn remove(&mut self, key: &[u8]);
 }
 
 /// A keyspace that is open.

@@ -121,16 +121,18 @@ pub(super) fn damaged() -> Error {
     Error::data_loss("store.damaged", "a stored document does not read: restore the store from a backup")
 }
 
-/// The value of a document. Its entries are those of declared indexes.
+/// Makes `value` that of a document. Its entries are those of declared indexes.
 pub(crate) fn write_document(
+    value: &mut Vec<u8>,
     collection: CodedCollection<'_>,
     version: Position,
     entries: &[Entry],
     body: &[u8],
-) -> Vec<u8> {
+) {
     let coded = || entries.iter().filter_map(|entry| Some((collection.index(entry.index)?.1, &entry.entry)));
     let length: usize = coded().map(|(_, entry)| 4 + entry.len()).sum();
-    let mut value = Vec::with_capacity(12 + length + body.len());
+    value.clear();
+    value.reserve(12 + length + body.len());
     value.extend_from_slice(&version.to_be_bytes());
     // Both lengths are bounded by the limits.
     value.extend_from_slice(&(length as u32).to_be_bytes());
@@ -140,7 +142,6 @@ pub(crate) fn write_document(
         value.extend_from_slice(entry);
     }
     value.extend_from_slice(body);
-    value
 }
 
 impl<'a> Stored<'a> {
@@ -210,7 +211,8 @@ mod tests {
             let coded = coded();
             let things = coded.collection("things").unwrap();
             let entries: Vec<Entry> = tags.into_iter().map(|tag| Entry::new("by_tag", tag)).collect();
-            let value = write_document(things, version, &entries, &body);
+            let mut value = Vec::new();
+            write_document(&mut value, things, version, &entries, &body);
             let stored = Stored::read(&value).unwrap();
             prop_assert_eq!((stored.version, stored.body), (version, body.as_slice()));
             prop_assert_eq!(stored.entries(things).unwrap(), entries);
@@ -246,9 +248,8 @@ mod tests {
         assert_eq!(key(things.code, b"id"), b"\x80id");
         assert_eq!(entry(by_name, b"a\0", b"id"), (b"\x81a\0\xff\0\0id".to_vec(), &b""[..]));
         let entries = [Entry::new("by_name", "n")];
-        assert_eq!(
-            write_document(things, 7, &entries, b"{}"),
-            b"\0\0\0\0\0\0\0\x07\0\0\0\x05\0\x01\0\x01n{}"
-        );
+        let mut value = b"of another one".to_vec();
+        write_document(&mut value, things, 7, &entries, b"{}");
+        assert_eq!(value, b"\0\0\0\0\0\0\0\x07\0\0\0\x05\0\x01\0\x01n{}");
     }
 }

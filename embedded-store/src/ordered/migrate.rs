@@ -96,9 +96,9 @@ fn names(data: &impl View) -> Result<Names> {
 /// Writes down the layout and the new codes: before the first key that begins with one of them.
 fn begin(keyspace: &impl Keyspace, names: &Names) -> Result<()> {
     let mut writes = keyspace.writes();
-    writes.insert(layout::FORMAT.to_vec(), layout::LAYOUT.as_bytes());
+    writes.insert(layout::FORMAT, layout::LAYOUT.as_bytes());
     for (name, code) in &names.new {
-        writes.insert([layout::CODES, name.as_bytes()].concat(), &code.to_bytes());
+        writes.insert(&[layout::CODES, name.as_bytes()].concat(), &code.to_bytes());
     }
     keyspace.apply(writes)
 }
@@ -111,7 +111,7 @@ fn read(data: &impl View, key: &[u8]) -> Result<Option<String>> {
 /// Not yet durable: what migration writes is synced at its end, in the order in which it was written.
 fn write(keyspace: &impl Keyspace, key: &[u8], text: &str) -> Result<()> {
     let mut writes = keyspace.writes();
-    writes.insert(key.to_vec(), text.as_bytes());
+    writes.insert(key, text.as_bytes());
     keyspace.apply(writes)
 }
 
@@ -226,26 +226,27 @@ impl<'a> Changes<'a> {
         let name = self.collection.collection.name;
         let mut batch = Chunks::new(keyspace);
         for (index, code) in &self.emptied {
-            batch.remove(layout::index_signature(name, index))?;
+            batch.remove(&layout::index_signature(name, index))?;
             for entry in data.keys(layout::beneath(&layout::prefix(*code))) {
-                batch.remove(entry?.as_ref().to_vec())?;
+                batch.remove(entry?.as_ref())?;
             }
         }
         // The emptying is committed before the filling: the same key may be in both.
         batch.flush()?;
         if self.any() {
+            let mut value = Vec::new();
             self.documents(data, |id, stored| {
                 let mut entries = stored.entries(self.collection)?;
                 entries.retain(|entry| !self.emptied.contains_key(entry.index));
                 for entry in self.entries(id, &stored)? {
                     if let Some(index) = self.collection.index(entry.index) {
                         let (key, value) = layout::entry(index, &entry.entry, id);
-                        batch.insert(key, value)?;
+                        batch.insert(&key, value)?;
                     }
                     entries.push(entry);
                 }
-                let value = layout::write_document(self.collection, stored.version, &entries, stored.body);
-                batch.insert(layout::key(self.collection.code, id), &value)
+                layout::write_document(&mut value, self.collection, stored.version, &entries, stored.body);
+                batch.insert(&layout::key(self.collection.code, id), &value)
             })?;
         }
         batch.flush()?;
@@ -256,7 +257,7 @@ impl<'a> Changes<'a> {
         let mut batch = Chunks::new(keyspace);
         for index in &self.filled {
             let key = layout::index_signature(self.collection.collection.name, index.name);
-            batch.insert(key, signature(index).as_bytes())?;
+            batch.insert(&key, signature(index).as_bytes())?;
         }
         batch.flush()
     }
@@ -274,12 +275,12 @@ impl<'a, K: Keyspace> Chunks<'a, K> {
         Chunks { keyspace, writes: keyspace.writes(), count: 0 }
     }
 
-    fn insert(&mut self, key: Vec<u8>, value: &[u8]) -> Result<()> {
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.writes.insert(key, value);
         self.flush_when_full()
     }
 
-    fn remove(&mut self, key: Vec<u8>) -> Result<()> {
+    fn remove(&mut self, key: &[u8]) -> Result<()> {
         self.writes.remove(key);
         self.flush_when_full()
     }

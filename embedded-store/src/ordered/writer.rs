@@ -41,9 +41,7 @@ impl<K: Keyspace> Engine for OrderedWriter<K> {
         }
         let mut group = Group::new(&*self.keyspace);
         group.plan(&self.coded, &merged).map_err(Failure::RolledBack)?;
-        group
-            .writes
-            .insert(layout::POSITION.to_vec(), &layout::write_group(self.position + 1, merged.position));
+        group.writes.insert(layout::POSITION, &layout::write_group(self.position + 1, merged.position));
         let trimmed = group.trim(self.trimmed, self.trim.get()).map_err(Failure::RolledBack)?;
         // There is no way back when this fails.
         timed(&self.timings.sync, || group.commit()).map_err(Failure::Unknown)?;
@@ -98,29 +96,30 @@ impl<'a, K: Keyspace> Group<'a, K> {
                 taken.extend(index.map(|index| layout::entry(index, &entry.entry, &change.key.id).0));
             }
             if change.after.is_none() {
-                self.writes.remove(layout::key(collection.code, &change.key.id));
+                self.writes.remove(&layout::key(collection.code, &change.key.id));
             }
         }
+        let mut value = Vec::new();
         for change in &merged.changes {
             let Some(written) = &change.after else { continue };
             let collection = declared(coded, change.key.collection)?;
             let (old, id) = (change.before.as_ref().map(|before| before.entries.as_slice()), &change.key.id);
             for entry in written.entries.iter().filter(|entry| !old.unwrap_or_default().contains(entry)) {
                 let Some(index) = collection.index(entry.index) else { continue };
-                let (key, value) = layout::entry(index, &entry.entry, id);
+                let (key, owner) = layout::entry(index, &entry.entry, id);
                 // A unique entry that moved stands under one key: it must not be removed after it was given.
                 taken.remove(&key);
-                self.writes.insert(key, value);
+                self.writes.insert(&key, owner);
             }
             let body = written.body.as_bytes();
-            let value = layout::write_document(collection, written.version, written.entries, body);
-            self.writes.insert(layout::key(collection.code, id), &value);
+            layout::write_document(&mut value, collection, written.version, written.entries, body);
+            self.writes.insert(&layout::key(collection.code, id), &value);
         }
         for key in taken {
-            self.writes.remove(key);
+            self.writes.remove(&key);
         }
         for (position, event) in &merged.events {
-            self.writes.insert(layout::event(*position), event);
+            self.writes.insert(&layout::event(*position), event);
         }
         Ok(())
     }
@@ -133,15 +132,15 @@ impl<'a, K: Keyspace> Group<'a, K> {
         let range = (Bound::Included(layout::event(from)), Bound::Included(layout::event(upto)));
         let mut last = upto;
         for (count, key) in self.keyspace.latest().keys(range).enumerate() {
-            let key = key?.as_ref().to_vec();
+            let key = key?;
             if count == TRIMMED_AT_ONCE {
-                let next = layout::event_position(&key)?;
+                let next = layout::event_position(key.as_ref())?;
                 last = EventPosition { commit: next.commit.saturating_sub(1), index: u16::MAX }.max(from);
                 break;
             }
-            self.writes.remove(key);
+            self.writes.remove(key.as_ref());
         }
-        self.writes.insert(layout::TRIMMED.to_vec(), &layout::event(last));
+        self.writes.insert(layout::TRIMMED, &layout::event(last));
         Ok(last)
     }
 }
