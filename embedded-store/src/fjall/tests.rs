@@ -7,6 +7,7 @@ use platform_core::kernel::Result;
 use platform_core::ports::store::{Batch, Body, Collection, DocKey, IndexRange, Schema, Stores, Write};
 
 use crate::acknowledged;
+use crate::ordered::layout;
 use crate::{EmbeddedStores, Engine, Engines};
 
 fn schema() -> Schema {
@@ -31,6 +32,24 @@ async fn write(folder: &Path, commits: u32) {
 async fn count(folder: &Path) -> usize {
     let store = open(folder).await.unwrap();
     store.scan(&IndexRange::ids("things").limit(1000)).await.unwrap().docs.len()
+}
+
+#[tokio::test]
+async fn a_store_in_another_layout_is_refused() {
+    for (theirs, code) in [(None, "store.older_format"), (Some("3"), "store.newer_schema")] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 1).await;
+        {
+            let database = super::open_database(&folder.path().join("things.fjall")).unwrap();
+            let data = super::keyspace(&database).unwrap();
+            match theirs {
+                None => data.remove(layout::FORMAT).unwrap(),
+                Some(theirs) => data.insert(layout::FORMAT, theirs).unwrap(),
+            }
+            database.persist(fjall::PersistMode::SyncAll).unwrap();
+        }
+        assert_eq!(open(folder.path()).await.err().unwrap().code(), code);
+    }
 }
 
 fn journal(folder: &Path) -> PathBuf {

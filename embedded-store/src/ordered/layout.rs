@@ -17,7 +17,7 @@ use super::KeyRange;
 use super::names::{Code, CodedCollection};
 
 /// The version of this layout.
-pub(crate) const LAYOUT: &str = "2";
+pub(crate) const LAYOUT: u32 = 2;
 
 /// The first and the last position of the newest group, so that a gap in the journal is seen.
 pub(crate) const POSITION: &[u8] = b"mposition";

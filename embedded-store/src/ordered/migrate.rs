@@ -3,6 +3,7 @@
 //! What is to change is checked before anything is written. Then the layout is marked as unfinished, so
 //! that a crash in between lets the next opening begin anew, whatever schema it has.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ const BACKFILL_WRITES: usize = 500;
 /// Brings the database to the schema, and returns the position of its last commit, and the schema with its codes.
 ///
 /// # Errors
-/// `store.other_format`, `store.newer_schema`, `store.too_many_names`, `store.not_unique`, `store.changed_kind`, `store.damaged`,
-/// `store.unavailable`.
+/// `store.older_format`, `store.newer_schema`, `store.too_many_names`, `store.not_unique`, `store.changed_kind`,
+/// `store.damaged`, `store.unavailable`.
 pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Arc<Schema>) -> Result<(Position, Coded)> {
     let data = keyspace.latest();
     let known = read(data, layout::SCHEMA)?;
@@ -69,17 +70,14 @@ pub(super) fn migrate<K: Keyspace>(keyspace: &K, schema: &Arc<Schema>) -> Result
 }
 
 fn check_format(data: &impl View, schema: &Schema) -> Result<()> {
-    let theirs = read(data, layout::FORMAT)?.unwrap_or_else(|| "1".to_owned());
-    if theirs == layout::LAYOUT {
-        return Ok(());
-    }
-    Err(Error::precondition(
-        "store.other_format",
-        "another version of the platform wrote this store: copy it with that",
-    )
-    .with("store", schema.store)
-    .with("theirs", theirs)
-    .with("ours", layout::LAYOUT))
+    let theirs = read(data, layout::FORMAT)?.map_or(1, |number| number.parse::<u32>().unwrap_or(u32::MAX));
+    let (code, message) = match theirs.cmp(&layout::LAYOUT) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => ("store.older_format", "the store was written when keys began with names"),
+        Ordering::Greater => ("store.newer_schema", "a newer version wrote this store"),
+    };
+    let error = Error::precondition(code, message).with("store", schema.store);
+    Err(error.with("theirs", theirs).with("ours", layout::LAYOUT))
 }
 
 /// The codes that were given so far.
@@ -96,7 +94,7 @@ fn names(data: &impl View) -> Result<Names> {
 /// Writes down the layout and the new codes: before the first key that begins with one of them.
 fn begin(keyspace: &impl Keyspace, names: &Names) -> Result<()> {
     let mut writes = keyspace.writes();
-    writes.insert(layout::FORMAT, layout::LAYOUT.as_bytes());
+    writes.insert(layout::FORMAT, layout::LAYOUT.to_string().as_bytes());
     for (name, code) in &names.new {
         writes.insert(&[layout::CODES, name.as_bytes()].concat(), &code.to_bytes());
     }
