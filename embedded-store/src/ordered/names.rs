@@ -112,6 +112,7 @@ impl Coded {
     ///
     /// # Errors
     /// `store.too_many_names`.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of(schema: &Arc<Schema>) -> Result<Coded> {
         Names::default().of(schema)
     }
