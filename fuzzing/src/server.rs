@@ -155,9 +155,6 @@ pub(crate) fn forwarded_headers(bytes: &[u8]) {
         Ok(()) => check_forwarded(&before, &after, is_trusted, who),
         Err(error) => refused(&error, &["request.too_many_hops"]),
     }
-    let mut answer = before.clone();
-    fuzzing::answer(&mut answer);
-    assert!(HOP_BY_HOP.iter().all(|name| !answer.contains_key(*name)));
     let trusted = |address: IpAddr| address == peer || address.is_loopback();
     let client = fuzzing::client(&before, peer, trusted);
     let said = before.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
@@ -191,6 +188,28 @@ fn check_forwarded(before: &HeaderMap, after: &HeaderMap, is_trusted: bool, who:
     for name in ["authorization", "cookie"] {
         assert!(before.get_all(name).iter().eq(after.get_all(name).iter()), "{name} was dropped");
     }
+}
+
+/// A byte that says whether the request was HEAD, then an upstream's answer.
+pub(crate) fn upstream_answer(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let to_head = first % 2 == 1;
+    // When it is refused depends on the pieces: a head that comes slowly is looked at when it ends.
+    let read = |piece| fuzzing::upstream_answer(bytes, piece, to_head).ok().flatten();
+    let at_once = read(bytes.len());
+    assert!([1, 2, 7].into_iter().all(|piece| read(piece) == at_once), "the pieces change the answer");
+    let Some(answer) = at_once else { return };
+    assert!((200..1_000).contains(&answer.status));
+    assert!(HOP_BY_HOP.iter().all(|name| !answer.headers.contains_key(*name)));
+    let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
+    assert!(lengths.len() <= 1);
+    let has_no_body = to_head || matches!(answer.status, 204 | 304);
+    assert!(!has_no_body || answer.body.is_empty() && answer.is_over);
+    if let (Some(length), false) = (lengths.first(), has_no_body) {
+        let length: u64 = length.to_str().unwrap().parse().unwrap();
+        assert_eq!(answer.is_over, answer.body.len() as u64 == length);
+    }
+    assert!(answer.is_over || answer.rest.len() <= 16 * 1_024, "what is not over belongs to the body");
 }
 
 pub(crate) fn smtp_reply(bytes: &[u8]) {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
 use platform_core::kernel::{ClientInfo, Context, Error, Retry, TraceParent, limits};
 
 use crate::http_server::{Above, OnEnd, Permit, RequestPermit, ServerBody, Watch};
 use crate::marks::{Ids, Marks};
-use crate::metrics::{Label, Metrics, RequestLabels};
+use crate::metrics::{Label, Meter, Metrics, RequestLabels};
 use crate::policy::write_limit;
 use crate::proxy::{Forward, Hop, client_address};
 use crate::rest::{self, Answered, Endpoint, REQUEST_ID, RequestInfo, Routes, TRACEPARENT};
@@ -27,6 +27,7 @@ pub struct Peer {
     /// The connection's deadlines.
     pub watch: Arc<Watch>,
     forwarded_for: HeaderValue,
+    meter: Meter,
 }
 
 impl Peer {
@@ -34,7 +35,7 @@ impl Peer {
     pub fn new(address: SocketAddr, is_tls: bool, watch: Arc<Watch>) -> Peer {
         let text = address.ip().to_canonical().to_string();
         let forwarded_for = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Peer { address, is_tls, watch, forwarded_for }
+        Peer { address, is_tls, watch, forwarded_for, meter: Meter::default() }
     }
 
     /// Its address, as `X-Forwarded-For` says it.
@@ -74,7 +75,6 @@ impl App {
         // From here on its end is noted, also when the peer takes the request back while it is worked on.
         let mut ending = Ending {
             labels: RequestLabels::new(request.method(), request.version(), peer.is_tls),
-            method: request.method().clone(),
             info,
             server: Arc::clone(&self.server),
             peer: Arc::clone(&peer),
@@ -82,7 +82,7 @@ impl App {
             permit: None,
             complete: false,
         };
-        self.metrics().request_begins(&ending.method, peer.is_tls);
+        self.metrics().request_begins(&peer.meter, &ending.labels);
         let (mut response, answered) = match peer.watch.permit().map(Permit::request).transpose() {
             Ok(permit) => {
                 ending.permit = permit;
@@ -264,7 +264,6 @@ fn cut(text: &str, bytes: usize) -> &str {
 struct Ending {
     server: Arc<Server>,
     labels: RequestLabels,
-    method: Method,
     peer: Arc<Peer>,
     permit: Option<RequestPermit>,
     begin: Instant,
@@ -299,7 +298,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.peer.watch.request_ends(self.complete);
         let took = self.begin.elapsed();
-        self.server.metrics.request_ends(&self.method, self.peer.is_tls, &self.labels, took);
+        self.server.metrics.request_ends(&self.peer.meter, &self.labels, took);
         // No path, no query, no header: they may hold what is secret or personal.
         tracing::info!(
             target: "access",

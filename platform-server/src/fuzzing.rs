@@ -14,7 +14,8 @@ use crate::app::Peer;
 use crate::config::{ConfigError, Loaded};
 use crate::http_server::{Deadlines, Watch};
 use crate::marks::Marks;
-use crate::proxy::headers::{Hop, client_address, refuse_loop, towards_client, towards_upstream};
+use crate::proxy::headers::{Hop, client_address, fields, refuse_loop, towards_upstream};
+use crate::proxy::http1::whole;
 use crate::rest::{Extract, IfMatch, Query, Received, RequestInfo, audit, headers, json};
 use crate::smtp::reply::read_reply;
 
@@ -105,14 +106,48 @@ pub fn forward(
     let mut request = Request::new(()).into_parts().0;
     refuse_loop(headers)?;
     request.headers = std::mem::take(headers);
-    *headers = towards_upstream(&request, &hop, who, &HeaderValue::from_static("upstream.example"));
+    let mut text = Vec::new();
+    towards_upstream(&mut text, &request, &hop, who, &HeaderValue::from_static("upstream.example"));
+    *headers = fields(&text);
     headers.remove(HOST);
     Ok(())
 }
 
-/// Makes the headers of an upstream's response those of the client's.
-pub fn answer(headers: &mut HeaderMap) {
-    towards_client(headers);
+/// What was understood of an upstream's answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The fields for the client.
+    pub headers: HeaderMap,
+    /// The body, as far as it has come.
+    pub body: Vec<u8>,
+    /// Whether that is all of it, should the upstream close now.
+    pub is_over: bool,
+    /// Whether another request may follow.
+    pub is_kept: bool,
+    /// What came behind it.
+    pub rest: Vec<u8>,
+}
+
+/// Reads an upstream's answer that comes in pieces of `piece` bytes; `None` when its head is not whole.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn upstream_answer(
+    bytes: &[u8],
+    piece: usize,
+    to_head: bool,
+) -> std::result::Result<Option<Answer>, String> {
+    let whole = whole::read(bytes.chunks(piece.max(1)), to_head).map_err(|error| error.to_string())?;
+    Ok(whole.map(|whole| Answer {
+        status: whole.head.parts.status.as_u16(),
+        headers: whole.head.parts.headers,
+        body: whole.body,
+        is_over: whole.is_over,
+        is_kept: whole.head.is_kept,
+        rest: whole.rest,
+    }))
 }
 
 /// The address of the client.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use platform_core::kernel::{CorrelationId, RawId, Timestamp};
 
 use crate::rest::{REQUEST_ID, RequestInfo, TRACEPARENT};
@@ -25,14 +25,10 @@ impl Marks {
         Marks { id, trace }
     }
 
-    /// Appends them.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        if let Some(id) = &self.id {
-            headers.append(REQUEST_ID, id.clone());
-        }
-        if let Some(trace) = &self.trace {
-            headers.append(TRACEPARENT, trace.clone());
-        }
+    /// Name and value of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
+        let id = self.id.as_ref().map(|id| (REQUEST_ID, id));
+        id.into_iter().chain(self.trace.as_ref().map(|trace| (TRACEPARENT, trace)))
     }
 
     /// Sets them, whatever an upstream has said.

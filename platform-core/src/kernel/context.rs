@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
@@ -184,19 +185,24 @@ impl FromStr for TraceParent {
 impl TraceParent {
     /// The text, as it stands in the header.
     pub fn to_ascii(self) -> [u8; 55] {
-        let digits = |bytes: u128, count: u32| {
-            (0..count).rev().map(move |digit| match (bytes >> (digit * 4)) as u8 & 15 {
-                low @ 0..10 => b'0' + low,
-                high => b'a' + high - 10,
-            })
-        };
         let mut text = *b"00-________________________________-________________-__";
-        let places = text.iter_mut().filter(|place| **place == b'_');
-        let ids = digits(self.trace_id, 32).chain(digits(self.span_id.into(), 16));
-        for (place, digit) in places.zip(ids.chain(digits(self.flags.into(), 2))) {
-            *place = digit;
-        }
+        let mut write = |place: Range<usize>, bytes: &[u8]| {
+            write_hex(text.get_mut(place).unwrap_or_default(), bytes);
+        };
+        write(3..35, &self.trace_id.to_be_bytes());
+        write(36..52, &self.span_id.to_be_bytes());
+        write(53..55, &[self.flags]);
         text
+    }
+}
+
+/// Two digits for each byte.
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
     }
 }
 

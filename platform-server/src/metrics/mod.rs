@@ -1,5 +1,6 @@
 //! What is counted, in the names of OpenTelemetry's semantic conventions as Prometheus writes them.
 
+mod meter;
 mod observed;
 mod process;
 mod reading;
@@ -23,6 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::rest::Answered;
 
+use meter::Last;
 use observed::Observed;
 use scrape::Scrapes;
 
@@ -159,6 +161,13 @@ fn scheme(is_tls: bool) -> &'static str {
     if is_tls { "https" } else { "http" }
 }
 
+/// The series that one connection counts with.
+#[derive(Default)]
+pub(crate) struct Meter {
+    active: Last<ActiveLabels, Gauge>,
+    durations: Last<RequestLabels, Histogram>,
+}
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -210,23 +219,27 @@ impl Metrics {
     }
 
     /// A request has begun.
-    pub(crate) fn request_begins(&self, method: &Method, is_tls: bool) {
-        self.active(method, is_tls, 1);
+    pub(crate) fn request_begins(&self, meter: &Meter, labels: &RequestLabels) {
+        self.active(meter, labels, 1);
     }
 
     /// A request is over.
-    pub(crate) fn request_ends(&self, method: &Method, is_tls: bool, labels: &RequestLabels, took: Duration) {
-        self.active(method, is_tls, -1);
-        self.durations.get_or_create(labels).observe(took.as_secs_f64());
+    pub(crate) fn request_ends(&self, meter: &Meter, labels: &RequestLabels, took: Duration) {
+        self.active(meter, labels, -1);
+        let find = || self.durations.get_or_create(labels).clone();
+        meter.durations.with(labels, find, |histogram| histogram.observe(took.as_secs_f64()));
         if labels.route() == "/v1/auth/login" {
             let outcome = labels.code().unwrap_or("success");
             self.sign_ins.get_or_create(&OutcomeLabel { outcome }).inc();
         }
     }
 
-    fn active(&self, method: &Method, is_tls: bool, by: i64) {
-        let labels = ActiveLabels { http_request_method: method_name(method), url_scheme: scheme(is_tls) };
-        self.active.get_or_create(&labels).inc_by(by);
+    fn active(&self, meter: &Meter, of: &RequestLabels, by: i64) {
+        let labels = ActiveLabels { http_request_method: of.http_request_method, url_scheme: of.url_scheme };
+        let find = || self.active.get_or_create(&labels).clone();
+        meter.active.with(&labels, find, |gauge| {
+            gauge.inc_by(by);
+        });
     }
 
     /// The text of `/metrics`, with what is only now looked up.
@@ -260,10 +273,10 @@ mod tests {
     fn a_request_is_counted_under_the_conventional_names() {
         let metrics = Metrics::new();
         let method = Method::from_bytes(b"BREW").unwrap();
-        metrics.request_begins(&method, false);
-        let mut labels = RequestLabels::new(&method, Version::HTTP_11, false);
+        let (meter, mut labels) = (Meter::default(), RequestLabels::new(&method, Version::HTTP_11, false));
+        metrics.request_begins(&meter, &labels);
         labels.answered(StatusCode::NOT_FOUND, Answered::default());
-        metrics.request_ends(&method, false, &labels, Duration::from_millis(7));
+        metrics.request_ends(&meter, &labels, Duration::from_millis(7));
         let text = metrics.render();
         assert!(text.contains(
             "http_server_request_duration_seconds_bucket{le=\"0.01\",http_request_method=\"_OTHER\",http_route=\"unmatched\",\

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use platform_core::kernel::{Error, Result};
 use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, ended};
+use super::http1::{Framing, Nonsense, Part};
 use super::pool::Upstream;
 use crate::http_server::{Allowance, BoxError, Watch, incomplete};
 
@@ -26,28 +27,18 @@ struct State {
     is_touched: AtomicBool,
     is_too_large: AtomicBool,
     is_broken: AtomicBool,
-    is_over: AtomicBool,
 }
 
 impl Upload {
     pub(super) fn new(allowance: Allowance, watch: Arc<Watch>) -> Upload {
         let off = || AtomicBool::new(false);
-        let state = State { watch, is_touched: off(), is_too_large: off(), is_broken: off(), is_over: off() };
+        let state = State { watch, is_touched: off(), is_too_large: off(), is_broken: off() };
         Upload { state: Arc::new(state), allowance }
     }
 
     /// The body to send on.
     pub(super) fn body(&self, incoming: Incoming) -> RequestBody {
-        RequestBody::Streaming(Streaming {
-            incoming,
-            allowance: self.allowance,
-            state: Arc::clone(&self.state),
-        })
-    }
-
-    /// Whether some of it may still be on its way to the upstream.
-    pub(super) fn is_under_way(&self) -> bool {
-        !self.state.is_over.load(Relaxed)
+        RequestBody { incoming, allowance: self.allowance, state: Arc::clone(&self.state) }
     }
 
     /// Whether anything of it has been asked for.
@@ -67,24 +58,11 @@ impl Upload {
     }
 }
 
-/// The body of a request to an upstream.
-pub(super) enum RequestBody {
-    /// None.
-    Empty,
-    /// The client's.
-    Streaming(Streaming),
-}
-
-pub(super) struct Streaming {
+/// The body of a request to an upstream: the client's.
+pub(super) struct RequestBody {
     incoming: Incoming,
     allowance: Allowance,
     state: Arc<State>,
-}
-
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        self.state.is_over.store(true, Relaxed);
-    }
 }
 
 impl Body for RequestBody {
@@ -95,7 +73,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let RequestBody::Streaming(body) = &mut *self else { return Poll::Ready(None) };
+        let body = &mut *self;
         body.state.is_touched.store(true, Relaxed);
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
         body.state.watch.waits_for_body(polled.is_pending());
@@ -117,52 +95,93 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            RequestBody::Empty => true,
-            RequestBody::Streaming(body) => body.incoming.is_end_stream(),
-        }
+        self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            RequestBody::Empty => SizeHint::with_exact(0),
-            RequestBody::Streaming(body) => body.incoming.size_hint(),
-        }
+        self.incoming.size_hint()
     }
 }
 
 /// The body of an upstream's response, and the connection that brings it. At its end the connection goes back
 /// to the pool; dropped before that, it is closed.
 pub(crate) struct ProxiedBody {
-    incoming: Incoming,
-    connection: Option<(Box<Connection>, Arc<Upstream>)>,
+    /// What has come already.
+    data: Bytes,
+    source: Option<Source>,
+}
+
+struct Source {
+    connection: Box<Connection>,
+    upstream: Arc<Upstream>,
+    framing: Framing,
+    is_kept: bool,
     pause: Duration,
     is_waiting: bool,
 }
 
 impl ProxiedBody {
+    /// The body behind a head that `connection` has brought.
+    ///
+    /// # Errors
+    /// What is wrong with what has come of it.
     pub(super) fn new(
-        incoming: Incoming,
-        connection: Box<Connection>,
-        upstream: Arc<Upstream>,
+        (mut framing, is_kept): (Framing, bool),
+        mut connection: Box<Connection>,
+        upstream: &Arc<Upstream>,
         pause: Duration,
-    ) -> ProxiedBody {
-        let connection = Some((connection, upstream));
-        let mut body = ProxiedBody { incoming, connection, pause, is_waiting: false };
-        body.finish_if_ended();
-        body
+    ) -> Result<ProxiedBody, Nonsense> {
+        let data = match &framing {
+            // Most bodies have come whole, together with their head: then the connection is free.
+            Framing::Length(length) if *length <= connection.input().len() as u64 => {
+                match framing.take(connection.input())? {
+                    Part::Data(data) => data,
+                    Part::Trailers(_) | Part::Missing | Part::End => Bytes::new(),
+                }
+            }
+            _ => Bytes::new(),
+        };
+        let upstream = Arc::clone(upstream);
+        let mut source = Source { connection, upstream, framing, is_kept, pause, is_waiting: false };
+        if !source.framing.is_over() {
+            return Ok(ProxiedBody { data, source: Some(source) });
+        }
+        source.is_kept &= source.connection.is_sent();
+        source.finish();
+        Ok(ProxiedBody { data, source: None })
     }
+}
 
-    /// Gives the connection back when there is nothing more to read.
-    pub(super) fn finish_if_ended(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.finish();
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, BoxError>> {
+        loop {
+            match self.framing.take(self.connection.input())? {
+                Part::Missing => {}
+                part => {
+                    self.is_waiting = false;
+                    return Poll::Ready(Ok(part));
+                }
+            }
+            match self.connection.poll_read(cx)? {
+                Poll::Ready(0) if self.framing.may_end_here() => return Poll::Ready(Ok(Part::End)),
+                Poll::Ready(0) => return Poll::Ready(Err(ended().into())),
+                Poll::Ready(_) => self.is_waiting = false,
+                Poll::Pending => {
+                    if !self.is_waiting {
+                        self.connection.wait_until(Instant::now() + self.pause);
+                        self.is_waiting = true;
+                    }
+                    let late = |()| Err("the upstream stopped in the middle of its answer".into());
+                    return self.connection.poll_deadline(cx).map(late);
+                }
+            }
         }
     }
 
-    fn finish(&mut self) {
-        if let Some((connection, upstream)) = self.connection.take() {
-            upstream.keep(connection);
+    /// Gives the connection back.
+    fn finish(self) {
+        if self.is_kept {
+            self.upstream.keep(self.connection);
         }
     }
 }
@@ -175,45 +194,42 @@ impl Body for ProxiedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let body = &mut *self;
-        let incoming = &mut body.incoming;
-        let polled = match &mut body.connection {
-            None => Pin::new(incoming).poll_frame(cx),
-            Some((connection, _)) => {
-                let polled = connection.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
-                if polled.is_pending() {
-                    if !body.is_waiting {
-                        connection.wait_until(Instant::now() + body.pause);
-                        body.is_waiting = true;
-                    }
-                    if connection.poll_deadline(cx).is_ready() {
-                        let error = "the upstream stopped in the middle of its answer";
-                        return Poll::Ready(Some(Err(error.into())));
-                    }
-                }
-                polled
+        if !self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        }
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let part = match ready!(source.poll(cx)) {
+            Ok(part) => part,
+            Err(error) => {
+                // It is of no use any more.
+                self.source = None;
+                return Poll::Ready(Some(Err(error)));
             }
         };
-        let Poll::Ready(frame) = polled else { return Poll::Pending };
-        body.is_waiting = false;
-        match frame {
-            Some(Ok(frame)) => {
-                body.finish_if_ended();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-            None => {
-                body.finish();
-                Poll::Ready(None)
-            }
+        if (source.framing.is_over() || matches!(part, Part::End))
+            && let Some(source) = self.source.take()
+        {
+            source.finish();
         }
+        Poll::Ready(match part {
+            Part::Data(data) => Some(Ok(Frame::data(data))),
+            Part::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Part::Missing | Part::End => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.data.is_empty() && self.source.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let data = self.data.len() as u64;
+        match &self.source {
+            None => SizeHint::with_exact(data),
+            Some(source) => match source.framing.left() {
+                Some(left) => SizeHint::with_exact(data + left),
+                None => SizeHint::default(),
+            },
+        }
     }
 }

@@ -7,9 +7,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use platform_core::kernel::{Actor, Error, Principal, Result};
 
+use super::http1::write_field;
 use crate::app::Peer;
 use crate::marks::Marks;
-use crate::rest::{REQUEST_ID, TRACEPARENT};
 
 /// Between whom we stand.
 pub(crate) struct Hop<'a> {
@@ -29,81 +29,97 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const USER: HeaderName = HeaderName::from_static("x-platform-user");
 
 /// Ends at each hop (RFC 9110, 7.6.1), and what `Connection` names besides.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHORIZATION,
-];
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authorization"
+    )
+}
 
-/// Said by us alone; a client's own words are dropped, also when written with underscores, which some
-/// servers read as hyphens.
-const OURS: [&str; 12] = [
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-real-ip",
-    "x-client-ip",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-user-id",
-    "x-platform-user",
-    "forwarded",
-];
+/// Said by us alone; a client's own words are dropped.
+fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-forwarded-port"
+            | "x-forwarded-prefix"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-user-id"
+            | "x-platform-user"
+            | "forwarded"
+    )
+}
 
-/// At most so many fields are added to a request.
-const ADDED: usize = 8;
+/// Framing is made anew from the body, and `100-continue` is answered here; the marks are the request's own.
+fn is_made_anew(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "expect" | "x-request-id" | "traceparent")
+}
 
-/// The headers of a request for an upstream whose name is `host`.
+/// Whether a field of a client's ends here.
+fn ends_here(name: &str) -> bool {
+    // Some servers read underscores as hyphens.
+    is_hop_by_hop(name)
+        || is_made_anew(name)
+        || is_ours(name)
+        || name.contains('_') && is_ours(&name.replace('_', "-"))
+}
+
+/// At most so many fields are added to an answer.
+pub(crate) const ADDED_TO_ANSWERS: usize = 8;
+
+/// Writes the fields of a request for an upstream whose name is `host`, all but those that tell the length.
 pub(crate) fn towards_upstream(
+    out: &mut Vec<u8>,
     request: &Parts,
     hop: &Hop<'_>,
     principal: Option<&Principal>,
     host: &HeaderValue,
-) -> HeaderMap {
+) {
     let from = &request.headers;
-    let mut headers = HeaderMap::with_capacity(from.len() + ADDED);
-    headers.append(header::HOST, host.clone());
+    let mut write =
+        |name: &HeaderName, value: &HeaderValue| write_field(out, name.as_str(), value.as_bytes());
+    write(&header::HOST, host);
     let named = named_by_connection(from);
     for (name, value) in from {
-        if !is_made_anew(name) && !is_hop_by_hop(name) && !is_ours(name.as_str()) && !named.contains(name) {
-            headers.append(name.clone(), value.clone());
+        if !ends_here(name.as_str()) && !named.contains(name) {
+            write(name, value);
         }
     }
-    headers.append(header::VIA, via(request.version));
-    let before = |name| if hop.is_trusted { from.get(name).cloned() } else { None };
-    headers.append(X_FORWARDED_FOR, forwarded_for(from, hop));
+    write(&header::VIA, &via(request.version));
+    let before = |name| if hop.is_trusted { from.get(name) } else { None };
+    write(&X_FORWARDED_FOR, &forwarded_for(from, hop));
     let proto = HeaderValue::from_static(if hop.peer.is_tls { "https" } else { "http" });
-    headers.append(X_FORWARDED_PROTO, before(X_FORWARDED_PROTO).unwrap_or(proto));
-    if let Some(host) = before(X_FORWARDED_HOST).or_else(|| hop.authority.clone()) {
-        headers.append(X_FORWARDED_HOST, host);
+    write(&X_FORWARDED_PROTO, before(X_FORWARDED_PROTO).unwrap_or(&proto));
+    if let Some(host) = before(X_FORWARDED_HOST).or(hop.authority.as_ref()) {
+        write(&X_FORWARDED_HOST, host);
     }
-    hop.marks.write(&mut headers);
+    for (name, value) in hop.marks.iter() {
+        write(&name, value);
+    }
     let user = match principal.map(|principal| &principal.actor) {
         Some(Actor::User(user)) => HeaderValue::try_from(user.to_string()).ok(),
         Some(Actor::Service(service)) => HeaderValue::try_from(format!("service:{service}")).ok(),
         _ => None,
     };
     if let Some(user) = user {
-        headers.append(USER, user);
+        write(&USER, &user);
     }
-    headers
 }
 
-/// Prepares the headers of a response for the client.
+/// Prepares the headers of a response for the client. What ends at each hop is gone already.
 pub(crate) fn towards_client(headers: &mut HeaderMap) {
-    let named = named_by_connection(headers);
-    let gone: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name) || named.contains(name)).cloned().collect();
-    for name in gone {
-        headers.remove(name);
-    }
     headers.append(header::VIA, HeaderValue::from_static("1.1 platform"));
 }
 
@@ -118,23 +134,6 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         // A client must not make us drop what the upstream relies on.
         .filter(|name| *name != header::AUTHORIZATION && *name != header::COOKIE && *name != header::HOST)
         .collect()
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
-}
-
-/// Framing is made anew from the body, and `100-continue` is answered here; the marks are the request's own.
-fn is_made_anew(name: &HeaderName) -> bool {
-    *name == header::HOST
-        || *name == header::CONTENT_LENGTH
-        || *name == header::EXPECT
-        || *name == REQUEST_ID
-        || *name == TRACEPARENT
-}
-
-fn is_ours(name: &str) -> bool {
-    if name.contains('_') { OURS.contains(&name.replace('_', "-").as_str()) } else { OURS.contains(&name) }
 }
 
 /// More than this many gateways in a row is a loop.
@@ -200,6 +199,19 @@ pub(crate) fn client_address(
     client
 }
 
+/// The fields that were written.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fields(text: &[u8]) -> HeaderMap {
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
+    let parts = lines.filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b':')?));
+    let named = parts.filter_map(|(name, value)| Some((name, value.strip_prefix(b": ")?)));
+    named
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +241,9 @@ mod tests {
         };
         let mut request = http::Request::new(()).into_parts().0;
         request.headers = headers(pairs);
-        towards_upstream(&request, &hop, None, &HeaderValue::from_static("upstream:81"))
+        let mut text = Vec::new();
+        towards_upstream(&mut text, &request, &hop, None, &HeaderValue::from_static("upstream:81"));
+        fields(&text)
     }
 
     #[test]

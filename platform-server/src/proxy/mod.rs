@@ -6,23 +6,24 @@
 mod body;
 mod connection;
 pub(crate) mod headers;
+pub(crate) mod http1;
 mod pool;
-mod wakeups;
+mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
+use http::{Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Endpoint, Failure, Outcome, Pool, UpstreamUrl, canonical_path};
 use platform_core::kernel::{Error, Principal, Result, Timestamp};
 
 pub(crate) use body::ProxiedBody;
 use body::{RequestBody, Upload};
-use connection::{Connection, Elapsed};
+use connection::{Connection, NoAnswer};
 pub(crate) use headers::{Hop, client_address};
+use http1::{Head, Target, write_request_line};
 use pool::{Upstream, Upstreams};
 
 use crate::http_server::Allowance;
@@ -69,10 +70,7 @@ impl Proxy {
         headers::refuse_loop(&parts.headers)?;
         let upload =
             (!body.is_end_stream()).then(|| Upload::new(allowance, Arc::clone(&forward.hop.peer.watch)));
-        let mut body = Some(match &upload {
-            Some(upload) => upload.body(body),
-            None => RequestBody::Empty,
-        });
+        let mut body = upload.as_ref().map(|upload| upload.body(body));
         let upload = upload.as_ref();
         let mut tried: Vec<Arc<Endpoint>> = Vec::new();
         loop {
@@ -82,11 +80,11 @@ impl Proxy {
             // When these fail, the lease is dropped and counts for nothing.
             let target = target(&parts.uri, endpoint.url())?;
             let upstream = self.upstreams.at(endpoint.url())?;
-            let to = To { url: endpoint.url(), upstream: &upstream, target: &target, upload };
+            let to = To { url: endpoint.url(), upstream: &upstream, target: &target };
             let failed = match attempt(&parts, &mut body, to, &forward).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    let untouched = body_is_untouched(&mut body, upload);
+                    let untouched = is_untouched(body.as_ref(), upload);
                     let again = Outcome::of_status(status) == Outcome::Failed
                         && self.again(&parts, Failure::Status(status), attempts, untouched, &forward).await;
                     lease.finish(Outcome::of_status(status), (forward.now)());
@@ -103,7 +101,7 @@ impl Proxy {
                 return Err(error);
             }
             lease.finish(Outcome::Failed, (forward.now)());
-            let untouched = body_is_untouched(&mut body, upload);
+            let untouched = is_untouched(body.as_ref(), upload);
             if !self.again(&parts, failed.failure, attempts, untouched, &forward).await {
                 return Err(failed.error);
             }
@@ -136,8 +134,7 @@ impl Proxy {
 struct To<'a> {
     url: &'a UpstreamUrl,
     upstream: &'a Arc<Upstream>,
-    target: &'a Uri,
-    upload: Option<&'a Upload>,
+    target: &'a Target<'a>,
 }
 
 /// One attempt at one endpoint. The body is taken when it is handed to a connection, and given back if
@@ -150,8 +147,8 @@ async fn attempt(
 ) -> Result<Response<ProxiedBody>, Failed> {
     let timeout = forward.route.timeout();
     let deadline = tokio::time::Instant::now() + timeout;
-    // A connection that was kept may have been closed meanwhile: hyper then gives the request back, and a
-    // fresh connection gets it. That is no attempt of its own.
+    // A connection that was kept may have been closed meanwhile: when nothing was sent, a fresh connection gets
+    // the request. That is no attempt of its own.
     loop {
         let kept = to.upstream.kept();
         let is_kept = kept.is_some();
@@ -159,46 +156,43 @@ async fn attempt(
             Some(connection) => connection,
             None => connect(to.url, deadline).await?,
         };
-        let headers = headers::towards_upstream(parts, &forward.hop, forward.principal, to.upstream.host());
-        let mut request = Request::new(body.take().unwrap_or(RequestBody::Empty));
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = to.target.clone();
-        *request.headers_mut() = headers;
-        match connection.send(request, deadline).await {
-            Err(Elapsed) => return Err(Failed::timeout()),
-            Ok(Ok(response)) => return Ok(answered(parts, response, connection, &to, timeout)),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message();
-                let was_unsent = unsent.is_some();
-                *body = unsent.map(Request::into_body);
-                if is_kept && was_unsent {
-                    continue;
+        let head = |out: &mut Vec<u8>| {
+            write_request_line(out, &parts.method, to.target);
+            headers::towards_upstream(out, parts, &forward.hop, forward.principal, to.upstream.host());
+        };
+        match connection.send(&parts.method, body.take(), head, deadline).await {
+            Ok(head) => return answered(head, connection, &to, timeout),
+            Err(NoAnswer::Late) => return Err(Failed::timeout()),
+            Err(NoAnswer::Unsent) => {
+                *body = connection.take_body();
+                if !is_kept {
+                    return Err(Failed::connect());
                 }
-                tracing::debug!(error = %error.into_error(), host = to.url.host(), "upstream failed");
-                return Err(if was_unsent { Failed::connect() } else { Failed::broken() });
+            }
+            Err(NoAnswer::Broken(error)) => {
+                tracing::debug!(%error, host = to.url.host(), "upstream failed");
+                return Err(Failed::broken());
             }
         }
     }
 }
 
 fn answered(
-    parts: &Parts,
-    response: Response<Incoming>,
+    mut head: Head,
     mut connection: Box<Connection>,
     to: &To<'_>,
     pause: Duration,
-) -> Response<ProxiedBody> {
-    let (mut head, body) = response.into_parts();
-    headers::towards_client(&mut head.headers);
-    head.version = Version::HTTP_11;
-    if to.upload.is_some_and(Upload::is_under_way) {
-        connection.run_apart();
+) -> Result<Response<ProxiedBody>, Failed> {
+    headers::towards_client(&mut head.parts.headers);
+    if !connection.is_sent() {
+        head.is_kept = false;
+        connection.send_apart(pause);
     }
-    let mut body = ProxiedBody::new(body, connection, Arc::clone(to.upstream), pause);
-    if parts.method == Method::HEAD {
-        body.finish_if_ended();
-    }
-    Response::from_parts(head, body)
+    let body = ProxiedBody::new((head.framing, head.is_kept), connection, to.upstream, pause);
+    body.map(|body| Response::from_parts(head.parts, body)).map_err(|error| {
+        tracing::debug!(%error, host = to.url.host(), "upstream failed");
+        Failed::broken()
+    })
 }
 
 struct Failed {
@@ -239,30 +233,17 @@ async fn connect(url: &UpstreamUrl, deadline: tokio::time::Instant) -> Result<Bo
     }
 }
 
-/// Whether the request can still be sent as a whole: its body is empty, or nobody has read of it.
-fn body_is_untouched(body: &mut Option<RequestBody>, upload: Option<&Upload>) -> bool {
-    match body {
-        Some(_) => !upload.is_some_and(Upload::is_touched),
-        None if upload.is_none() => {
-            *body = Some(RequestBody::Empty);
-            true
-        }
-        None => false,
-    }
+/// Whether the request can still be sent as a whole: it has no body, or nobody has read of it.
+fn is_untouched(body: Option<&RequestBody>, upload: Option<&Upload>) -> bool {
+    upload.is_none_or(|upload| body.is_some() && !upload.is_touched())
 }
 
-/// The request line's target for an endpoint.
-fn target(uri: &Uri, url: &UpstreamUrl) -> Result<Uri> {
-    let path = canonical_path(uri.path())?;
-    let target = match uri.path_and_query() {
-        // The usual case: nothing to put together.
-        Some(target) if url.base().is_empty() && path == uri.path() => Some(target.clone()),
-        _ => {
-            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-            PathAndQuery::try_from(format!("{}{path}{query}", url.base())).ok()
-        }
-    };
-    target
-        .map(Uri::from)
-        .ok_or_else(|| Error::invalid("gateway.ambiguous_path", "the path cannot be forwarded"))
+/// What the request line asks an endpoint for.
+fn target<'a>(uri: &'a Uri, url: &'a UpstreamUrl) -> Result<Target<'a>> {
+    let target = Target { base: url.base(), path: canonical_path(uri.path())?, query: uri.query() };
+    if target.is_one_word() {
+        Ok(target)
+    } else {
+        Err(Error::invalid("gateway.ambiguous_path", "the path cannot be forwarded"))
+    }
 }

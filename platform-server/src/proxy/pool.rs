@@ -60,7 +60,7 @@ impl Upstream {
     /// A connection that waits and is ready.
     pub(super) fn kept(&self) -> Option<Box<Connection>> {
         loop {
-            let (mut connection, since) = self.idle.lock().pop()?;
+            let (connection, since) = self.idle.lock().pop()?;
             if since.elapsed() <= KEPT_FOR && connection.is_ready() {
                 return Some(connection);
             }
@@ -69,7 +69,7 @@ impl Upstream {
 
     /// Takes a connection whose response is over.
     pub(super) fn keep(&self, mut connection: Box<Connection>) {
-        if connection.is_closed() {
+        if !connection.is_ready() {
             return;
         }
         connection.rest();
@@ -81,9 +81,7 @@ impl Upstream {
 
     /// Closes the connections that nobody should use any more.
     fn sweep(&self) {
-        self.idle
-            .lock()
-            .retain_mut(|(connection, since)| since.elapsed() <= KEPT_FOR && !connection.is_over());
+        self.idle.lock().retain(|(connection, since)| since.elapsed() <= KEPT_FOR && connection.is_ready());
     }
 }
 
