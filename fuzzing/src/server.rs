@@ -200,7 +200,10 @@ pub(crate) fn upstream_answer(bytes: &[u8]) {
     assert!([1, 2, 7].into_iter().all(|piece| read(piece) == at_once), "the pieces change the answer");
     let Some(answer) = at_once else { return };
     assert!((200..1_000).contains(&answer.status));
-    assert!(HOP_BY_HOP.iter().all(|name| !answer.headers.contains_key(*name)));
+    for fields in [&answer.headers, &answer.trailers] {
+        assert!(HOP_BY_HOP.iter().all(|name| !fields.contains_key(*name)));
+    }
+    assert!(!answer.trailers.contains_key("content-length"));
     let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
     assert!(lengths.len() <= 1);
     let has_no_body = to_head || matches!(answer.status, 204 | 304);

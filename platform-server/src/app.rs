@@ -1,10 +1,12 @@
 //! From a request on a connection to its response: identity of the request, route, log, metrics.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
@@ -67,74 +69,66 @@ impl App {
         self.server.trusts(peer)
     }
 
-    /// Answers one request.
-    pub async fn answer(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<ServerBody> {
+    /// Answers one request. Whatever of this is large and seldom needed is boxed: a request's task is moved before it
+    /// begins, as large as it may ever become.
+    pub async fn answer(
+        self: Arc<App>,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> Result<Response<ServerBody>, Infallible> {
         let is_h2 = request.version() == Version::HTTP_2;
         let number = peer.watch.request_begins(is_h2);
         let (info, marks) = self.info(request.headers(), &peer);
         // From here on its end is noted, also when the peer takes the request back while it is worked on.
-        let mut ending = Ending {
+        let mut ending = Box::new(Ending {
             labels: RequestLabels::new(request.method(), request.version(), peer.is_tls),
             info,
             server: Arc::clone(&self.server),
-            peer: Arc::clone(&peer),
+            peer,
             begin: Instant::now(),
             permit: None,
             complete: false,
-        };
+        });
+        let peer = &*ending.peer;
         self.metrics().request_begins(&peer.meter, &ending.labels);
         let (mut response, answered) = match peer.watch.permit().map(Permit::request).transpose() {
             Ok(permit) => {
                 ending.permit = permit;
-                self.route(request, &ending.info, &marks, &peer).await
+                // The table must not be held while the request waits.
+                let resolution = self.server.platform.gateway().table().resolve(&head(&request));
+                match resolution {
+                    Resolution::Route(route) => {
+                        let (parts, body) = request.into_parts();
+                        self.forward(&parts, body, &route, &ending.info, &marks, &ending.peer).await
+                    }
+                    Resolution::Own => Box::pin(self.own(request, &ending.info)).await,
+                    Resolution::Preflight(headers) => preflight(headers),
+                    Resolution::MethodNotAllowed(allow) => not_allowed(allow, &ending.info),
+                    Resolution::Refused(error) => problem(error, &ending.info, Label::default()),
+                }
             }
             Err(above) => refused(above, &ending.info, is_h2),
         };
         marks.set(response.headers_mut());
         ending.labels.answered(response.status(), answered);
-        response.map(|body| body.watched(&peer.watch, number).on_end(Box::new(ending)))
+        let watch = Arc::clone(&ending.peer.watch);
+        Ok(response.map(|body| body.watched(&watch, number).on_end(ending)))
     }
 
-    async fn route(
-        &self,
-        request: Request<Incoming>,
-        info: &RequestInfo,
-        marks: &Marks,
-        peer: &Peer,
-    ) -> (Response<ServerBody>, Answered) {
-        // The table must not be held while the request waits.
-        let resolution = self.server.platform.gateway().table().resolve(&head(&request));
-        let refusal = match resolution {
-            Resolution::Own => {
-                let mut request = request.map(axum::body::Body::new);
-                request.extensions_mut().insert(info.clone());
-                let mut response = self.routes.answer(request).await.map(ServerBody::boxed);
-                let answered = response.extensions_mut().remove::<Answered>().unwrap_or_default();
-                return (response, answered);
-            }
-            Resolution::Route(route) => return self.forward(request, &route, info, marks, peer).await,
-            Resolution::Preflight(headers) => {
-                let mut response = Response::new(ServerBody::full(Bytes::new()));
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                write(response.headers_mut(), headers);
-                return (response, Answered::default());
-            }
-            Resolution::MethodNotAllowed(allow) => {
-                let error =
-                    Error::invalid("request.method_not_allowed", "the path does not take this method");
-                let (mut response, answered) = problem(error, info, Label::default());
-                write(response.headers_mut(), vec![("allow", allow)]);
-                return (response, answered);
-            }
-            Resolution::Refused(error) => error,
-        };
-        problem(refusal, info, Label::default())
+    /// By one of our own endpoints.
+    async fn own(&self, request: Request<Incoming>, info: &RequestInfo) -> (Response<ServerBody>, Answered) {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(info.clone());
+        let mut response = self.routes.answer(request).await.map(ServerBody::boxed);
+        let answered = response.extensions_mut().remove::<Answered>().unwrap_or_default();
+        (response, answered)
     }
 
     /// Through the policy of a route to its upstream.
     async fn forward(
         &self,
-        request: Request<Incoming>,
+        parts: &Parts,
+        body: Incoming,
         route: &CompiledRoute,
         info: &RequestInfo,
         marks: &Marks,
@@ -142,10 +136,10 @@ impl App {
     ) -> (Response<ServerBody>, Answered) {
         let server = &self.server;
         let label = Label::Shared(Arc::clone(route.label()));
-        let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
+        let origin = parts.headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
         let cors = route.cors_headers(origin);
-        let may_leave_body = !request.body().is_end_stream() && request.version() < Version::HTTP_2;
-        let decision = server.decide(Destination::Route(route), request.headers(), info).await;
+        let may_leave_body = !body.is_end_stream() && parts.version < Version::HTTP_2;
+        let decision = server.decide(Destination::Route(route), &parts.headers, info).await;
         let result = match decision.verdict {
             Ok(()) => {
                 let gateway = server.platform.gateway();
@@ -153,11 +147,11 @@ impl App {
                     route,
                     target: gateway.pool(route, &decision.principal, info.client.address),
                     principal: Some(&decision.principal),
-                    hop: self.hop(&request, marks, peer),
+                    hop: self.hop(parts, marks, peer),
                     now: &|| server.now(),
                     random: &|| self.ids.number(),
                 };
-                server.proxy.forward(request, forward).await
+                server.proxy.forward(parts, body, forward).await
             }
             Err(error) => Err(error),
         };
@@ -182,11 +176,11 @@ impl App {
         (response, answered)
     }
 
-    fn hop<'a>(&self, request: &Request<Incoming>, marks: &'a Marks, peer: &'a Peer) -> Hop<'a> {
+    fn hop<'a>(&self, parts: &Parts, marks: &'a Marks, peer: &'a Peer) -> Hop<'a> {
         // The client's own value of `Host` is used as it is.
-        let authority = match request.uri().authority() {
+        let authority = match parts.uri.authority() {
             Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-            None => request.headers().get(header::HOST).cloned(),
+            None => parts.headers.get(header::HOST).cloned(),
         };
         Hop { marks, peer, is_trusted: self.server.trusts(peer.address.ip()), authority }
     }
@@ -215,6 +209,22 @@ impl App {
         let marks = Marks::of(&info, given);
         (info, marks)
     }
+}
+
+/// The answer to a preflight.
+fn preflight(headers: Headers) -> (Response<ServerBody>, Answered) {
+    let mut response = Response::new(ServerBody::full(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    write(response.headers_mut(), headers);
+    (response, Answered::default())
+}
+
+/// The answer where the path has routes, but none for the method.
+fn not_allowed(allow: String, info: &RequestInfo) -> (Response<ServerBody>, Answered) {
+    let error = Error::invalid("request.method_not_allowed", "the path does not take this method");
+    let (mut response, answered) = problem(error, info, Label::default());
+    write(response.headers_mut(), vec![("allow", allow)]);
+    (response, answered)
 }
 
 /// An error outside every endpoint.

@@ -122,6 +122,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, as far as it has come.
     pub body: Vec<u8>,
+    /// What followed the body.
+    pub trailers: HeaderMap,
     /// Whether that is all of it, should the upstream close now.
     pub is_over: bool,
     /// Whether another request may follow.
@@ -144,6 +146,7 @@ pub fn upstream_answer(
         status: whole.head.parts.status.as_u16(),
         headers: whole.head.parts.headers,
         body: whole.body,
+        trailers: whole.trailers,
         is_over: whole.is_over,
         is_kept: whole.head.is_kept,
         rest: whole.rest,

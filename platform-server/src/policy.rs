@@ -47,7 +47,8 @@ impl Server {
             }
         };
         let asking = if *access != Access::Open || (wants_name && headers.contains_key(AUTHORIZATION)) {
-            self.principal(headers).await
+            // Boxed: what nobody needs for an open route would be moved with every request.
+            Box::pin(self.principal(headers)).await
         } else {
             Ok(None)
         };

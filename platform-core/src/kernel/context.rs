@@ -198,7 +198,8 @@ impl TraceParent {
 
 /// Two digits for each byte.
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    // Wrapping, which it never does: without a check the loop is a few instructions.
+    let digit = |nibble: u8| nibble.wrapping_add(if nibble < 10 { b'0' } else { b'a' - 10 });
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         if let [high, low] = pair {
             (*high, *low) = (digit(byte >> 4), digit(byte & 15));

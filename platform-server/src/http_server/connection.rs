@@ -1,7 +1,9 @@
 //! One connection.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -11,6 +13,7 @@ use platform_core::kernel::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::aside::Aside;
 use super::watchdog::{Watch, Watched};
 use crate::app::{App, Peer};
 
@@ -49,28 +52,30 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = Arc::new(Peer::new(address, is_tls, Arc::clone(&watch)));
-    let service = service_fn(move |request| {
-        let (app, peer) = (Arc::clone(&app), Arc::clone(&peer));
-        async move { Ok::<_, std::convert::Infallible>(app.answer(request, peer).await) }
-    });
+    let service = service_fn(move |request| Arc::clone(&app).answer(request, Arc::clone(&peer)));
     let io = TokioIo::new(Watched { stream, watch: Arc::clone(&watch) });
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let mut expired = std::pin::pin!(watch.expired());
+    let expired = std::pin::pin!(watch.expired());
+    let stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
+    let (mut expired, mut stopped) = (Aside::new(expired), Aside::new(stopped));
     let mut is_stopping = false;
-    loop {
-        tokio::select! {
-            biased;
-            result = connection.as_mut() => {
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 if let Err(error) = result {
                     tracing::debug!(%error, "connection ended");
                 }
-                return;
+                return Poll::Ready(());
             }
-            () = &mut expired => return,
-            _ = stop.wait_for(|stop| *stop), if !is_stopping => {
-                is_stopping = true;
-                connection.as_mut().graceful_shutdown();
+            if expired.poll(cx).is_ready() {
+                return Poll::Ready(());
             }
+            if is_stopping || stopped.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            is_stopping = true;
+            connection.as_mut().graceful_shutdown();
         }
-    }
+    })
+    .await;
 }

@@ -1,6 +1,7 @@
 //! The accept loop on hyper: HTTP/1.1 and HTTP/2, with deadlines and caps that `axum::serve` does not have.
 
 mod allowance;
+mod aside;
 mod body;
 mod caps;
 mod connection;

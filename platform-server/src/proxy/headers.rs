@@ -76,8 +76,8 @@ fn ends_here(name: &str) -> bool {
         || name.contains('_') && is_ours(&name.replace('_', "-"))
 }
 
-/// At most so many fields are added to an answer.
-pub(crate) const ADDED_TO_ANSWERS: usize = 8;
+/// So many fields are usually added to an answer.
+pub(crate) const ADDED_TO_ANSWERS: usize = 4;
 
 /// Writes the fields of a request for an upstream whose name is `host`, all but those that tell the length.
 pub(crate) fn towards_upstream(

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{Response, Uri};
 use hyper::body::{Body, Incoming};
 use platform_core::gateway::{CompiledRoute, Endpoint, Failure, Outcome, Pool, UpstreamUrl, canonical_path};
 use platform_core::kernel::{Error, Principal, Result, Timestamp};
@@ -61,10 +61,10 @@ impl Proxy {
     /// `request.body_too_large`.
     pub(crate) async fn forward(
         &self,
-        request: Request<Incoming>,
+        parts: &Parts,
+        body: Incoming,
         forward: Forward<'_>,
     ) -> Result<Response<ProxiedBody>> {
-        let (parts, body) = request.into_parts();
         let limit = forward.route.body_limit_bytes();
         let allowance = Allowance::of(&parts.headers, limit)?;
         headers::refuse_loop(&parts.headers)?;
@@ -81,12 +81,19 @@ impl Proxy {
             let target = target(&parts.uri, endpoint.url())?;
             let upstream = self.upstreams.at(endpoint.url())?;
             let to = To { url: endpoint.url(), upstream: &upstream, target: &target };
-            let failed = match attempt(&parts, &mut body, to, &forward).await {
+            let failed = match attempt(parts, &mut body, to, &forward).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
                     let untouched = is_untouched(body.as_ref(), upload);
                     let again = Outcome::of_status(status) == Outcome::Failed
-                        && self.again(&parts, Failure::Status(status), attempts, untouched, &forward).await;
+                        && Box::pin(self.again(
+                            parts,
+                            Failure::Status(status),
+                            attempts,
+                            untouched,
+                            &forward,
+                        ))
+                        .await;
                     lease.finish(Outcome::of_status(status), (forward.now)());
                     if !again {
                         return Ok(response);
@@ -102,7 +109,7 @@ impl Proxy {
             }
             lease.finish(Outcome::Failed, (forward.now)());
             let untouched = is_untouched(body.as_ref(), upload);
-            if !self.again(&parts, failed.failure, attempts, untouched, &forward).await {
+            if !Box::pin(self.again(parts, failed.failure, attempts, untouched, &forward)).await {
                 return Err(failed.error);
             }
             tried.push(endpoint);
@@ -154,7 +161,7 @@ async fn attempt(
         let is_kept = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => connect(to.url, deadline).await?,
+            None => Box::pin(connect(to.url, deadline)).await?,
         };
         let head = |out: &mut Vec<u8>| {
             write_request_line(out, &parts.method, to.target);

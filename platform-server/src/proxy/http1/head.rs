@@ -140,8 +140,7 @@ fn build(text: &Bytes, lines: Lines, places: &[Place], is_answer_to_head: bool) 
     let mut connection = Connection { is_kept: lines.is_http_11, ..Connection::default() };
     for place in places {
         let range = |(begin, end): (u32, u32)| begin as usize..end as usize;
-        let name = HeaderName::from_bytes(text.get(range(place.name)).unwrap_or_default());
-        let name = name.map_err(|_| Nonsense("it has a field without a name"))?;
+        let name = name(text.get(range(place.name)).unwrap_or_default())?;
         let value = HeaderValue::from_maybe_shared(text.slice(range(place.value)));
         let value = value.map_err(|_| Nonsense("it has a field that is not text"))?;
         if name == header::CONTENT_LENGTH {
@@ -168,6 +167,20 @@ fn build(text: &Bytes, lines: Lines, places: &[Place], is_answer_to_head: bool) 
     let framing = if has_no_body { Framing::Length(0) } else { framing };
     let is_kept = connection.is_kept && !matches!(framing, Framing::UntilClose);
     Ok(Head { parts, framing, is_kept })
+}
+
+/// The name of a field. Most answers have the same few, written in one of two ways.
+fn name(text: &[u8]) -> Result<HeaderName, Nonsense> {
+    Ok(match text {
+        b"Content-Length" | b"content-length" => header::CONTENT_LENGTH,
+        b"Content-Type" | b"content-type" => header::CONTENT_TYPE,
+        b"Date" | b"date" => header::DATE,
+        b"Server" | b"server" => header::SERVER,
+        b"Connection" | b"connection" => header::CONNECTION,
+        b"Cache-Control" | b"cache-control" => header::CACHE_CONTROL,
+        b"Transfer-Encoding" | b"transfer-encoding" => header::TRANSFER_ENCODING,
+        _ => HeaderName::from_bytes(text).map_err(|_| Nonsense("it has a field without a name"))?,
+    })
 }
 
 /// What the fields `Connection` say.
