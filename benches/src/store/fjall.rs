@@ -7,7 +7,7 @@ use embedded_store::{EmbeddedStores, Engine, Engines};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{COMMITS, ROUNDS, Sample, folder, ours, per_second, runtime, sample};
-use crate::row::{Measured, in_turns};
+use crate::row::{Measured, in_turns, median};
 
 const PEER: &str = "fjall";
 
@@ -63,4 +63,12 @@ pub(super) fn groups(group: usize) -> Measured {
         },
     );
     Measured::against(ours, "commits/s", PEER, theirs)
+}
+
+pub(super) fn alone() -> Measured {
+    let folder = folder();
+    let stores = EmbeddedStores::open(folder.path()).unwrap().on(Engines::all(Engine::Fjall));
+    let peer = HandWritten::open(&folder.path().join("peer"));
+    let (ours, theirs) = ours::alone(&stores, false, |numbers| peer.write(numbers));
+    Measured::against(median(ours), "µs", PEER, median(theirs))
 }

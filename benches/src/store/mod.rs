@@ -39,6 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: || fjall::groups(64),
     },
     Row { name: "store_fjall_group_256", what: "the same, groups of 256", run: || fjall::groups(256) },
+    Row { name: "store_fjall_alone_p50", what: "one writer alone on fjall, median", run: fjall::alone },
     #[cfg(feature = "sled")]
     Row {
         name: "store_sled_group_64",

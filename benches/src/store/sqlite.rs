@@ -1,17 +1,12 @@
 //! SQLite: hand-written rusqlite on one thread, with the same tables and the same statements.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use embedded_store::EmbeddedStores;
-use platform_core::ports::store::Stores;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    COMMITS, COMMITS_ALONE, ROUNDS, Sample, TURNS_ALONE, folder, micros, ours, per_second, runtime, sample,
-    schema,
-};
+use super::{COMMITS, ROUNDS, Sample, folder, ours, per_second, runtime, sample};
 use crate::row::{Measured, in_turns, median};
 
 const PEER: &str = "rusqlite";
@@ -87,31 +82,10 @@ pub(super) fn groups(group: usize) -> Measured {
     Measured::against(ours, "commits/s", PEER, theirs)
 }
 
-/// One writer alone: the program's own thread, as the peer's is, or a task of the runtime, as a request is.
 pub(super) fn alone(in_a_task: bool) -> Measured {
-    let (runtime, folder) = (runtime(), folder());
+    let folder = folder();
     let stores = EmbeddedStores::open(folder.path()).unwrap();
-    let store = runtime.block_on(stores.open(&schema())).unwrap();
     let peer = HandWritten::open(&folder.path().join("peer.db"));
-    let mut next = (0, 0);
-    let mut turn = |side: fn(&mut (u64, u64)) -> &mut u64| {
-        let begin = *side(&mut next);
-        *side(&mut next) += COMMITS_ALONE as u64;
-        begin..begin + COMMITS_ALONE as u64
-    };
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS_ALONE {
-        let writer = ours::alone(Arc::clone(&store), turn(|next| &mut next.0));
-        ours.extend(if in_a_task {
-            runtime.block_on(runtime.spawn(writer)).unwrap()
-        } else {
-            runtime.block_on(writer)
-        });
-        theirs.extend(turn(|next| &mut next.1).map(|number| {
-            let begin = Instant::now();
-            peer.write(number..number + 1);
-            micros(begin.elapsed())
-        }));
-    }
+    let (ours, theirs) = ours::alone(&stores, in_a_task, |numbers| peer.write(numbers));
     Measured::against(median(ours), "µs", PEER, median(theirs))
 }
