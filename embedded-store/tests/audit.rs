@@ -42,7 +42,7 @@ fn event(number: u64) -> Event {
             actor: Actor::System,
             correlation_id: "req_1".parse().unwrap(),
             causation_id: None,
-            data: serde_json::json!({"number": number}),
+            data: serde_json::json!({"number": number}).into(),
         },
     }
 }

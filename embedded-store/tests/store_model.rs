@@ -131,7 +131,7 @@ fn batch(plan: &Plan, position: u64) -> Batch {
         actor: Actor::System,
         correlation_id: "req_model".parse().unwrap(),
         causation_id: None,
-        data: serde_json::json!({ "number": number }),
+        data: serde_json::json!({ "number": number }).into(),
     };
     let idempotency = plan.idempotency.map(|(key, request, minute)| Idempotency {
         scope: "scope".into(),

@@ -111,7 +111,7 @@ async fn check(platform: &Platform, rounds: u64) {
         let Some(source) = &entry.what.source else { continue };
         let place = (source.store.clone(), source.position.to_string());
         let event = &published[&place];
-        assert_eq!((event.id, &event.data), (entry.what.id, &entry.what.data));
+        assert_eq!((event.id, event.data.to_value()), (entry.what.id, entry.what.data.clone()));
         assert!(found.insert(place), "twice: {entry:?}");
     }
     assert_eq!(found, published.keys().cloned().collect());

@@ -113,7 +113,7 @@ fn sample(number: u64) -> Sample {
         actor: Actor::System,
         correlation_id: "req_bench".parse().unwrap(),
         causation_id: None,
-        data: serde_json::json!({"person_id": number, "state": "active"}),
+        data: serde_json::json!({"person_id": number, "state": "active"}).into(),
     };
     Sample { id, mail, body, event }
 }

@@ -153,6 +153,6 @@ fn event(number: u64) -> NewEvent {
         actor: Actor::System,
         correlation_id: "req_suite".parse().unwrap(),
         causation_id: None,
-        data: serde_json::json!({ "number": number }),
+        data: serde_json::json!({ "number": number }).into(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
 use platform_core::kernel::{Error, Result, Timestamp};
-use platform_core::ports::log::{NewRecord, Topic, partition_of, undeclared};
+use platform_core::ports::log::{NewRecord, Record, Topic, partition_of, undeclared};
 use platform_core::ports::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -67,9 +67,17 @@ struct Group {
     bytes: usize,
     time: Timestamp,
     appends: bool,
-    /// `(topic, partition)`: next offset and total.
-    ends: BTreeMap<(u32, u16), (Arc<TopicState>, u64, u64)>,
+    /// By `(topic, partition)`.
+    ends: BTreeMap<(u32, u16), End>,
     answers: Vec<Answer>,
+}
+
+/// What a group adds to a partition.
+struct End {
+    topic: Arc<TopicState>,
+    next: u64,
+    total: u64,
+    records: Vec<Record>,
 }
 
 impl Writer {
@@ -90,7 +98,7 @@ impl Writer {
                             // Not when the group was made: it may have waited for a declaration since.
                             group.time = self.runtime.now();
                         }
-                        group.append(&self.state, &topic, &records);
+                        group.append(&self.state, &topic, records);
                         group.answers.push(answer);
                     }
                     Command::SetOffset { key, offset, answer } => {
@@ -151,10 +159,11 @@ impl Writer {
             self.write(group.batch, mode)
         };
         if written.is_ok() {
-            for ((_, number), (topic, end, total)) in group.ends {
-                if let Some(partition) = topic.partitions.get(usize::from(number)) {
-                    partition.total.store(total, Ordering::Release);
-                    self.appended += end - partition.end.send_replace(end);
+            for ((_, number), end) in group.ends {
+                if let Some(partition) = end.topic.partitions.get(usize::from(number)) {
+                    partition.total.store(end.total, Ordering::Release);
+                    partition.keep(end.records);
+                    self.appended += end.next - partition.end.send_replace(end.next);
                 }
             }
             if group.appends
@@ -265,19 +274,24 @@ impl Writer {
 }
 
 impl Group {
-    fn append(&mut self, state: &State, topic: &Arc<TopicState>, records: &[NewRecord]) {
+    fn append(&mut self, state: &State, topic: &Arc<TopicState>, records: Vec<NewRecord>) {
         self.appends = true;
         for record in records {
             let number = partition_of(&record.key, topic.partitions.len() as u16);
             let Some(partition) = topic.partitions.get(usize::from(number)) else { continue };
-            let (_, offset, total) = self.ends.entry((topic.id, number)).or_insert_with(|| {
-                (Arc::clone(topic), *partition.end.borrow(), partition.total.load(Ordering::Acquire))
+            let end = self.ends.entry((topic.id, number)).or_insert_with(|| End {
+                topic: Arc::clone(topic),
+                next: *partition.end.borrow(),
+                total: partition.total.load(Ordering::Acquire),
+                records: Vec::new(),
             });
-            let key = row_key(topic.id, number, *offset);
-            *total += record.bytes() as u64;
-            self.batch.insert(&state.rows, key, encode(&key, self.time, *total, record));
-            *offset += 1;
+            let key = row_key(topic.id, number, end.next);
+            end.total += record.bytes() as u64;
+            self.batch.insert(&state.rows, key, encode(&key, self.time, end.total, &record));
             self.bytes += record.bytes();
+            let NewRecord { key, value } = record;
+            end.records.push(Record { partition: number, offset: end.next, time: self.time, key, value });
+            end.next += 1;
         }
     }
 }

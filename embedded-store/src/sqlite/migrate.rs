@@ -1,11 +1,11 @@
 //! Making the tables, and filling new and changed indexes.
 
 use platform_core::kernel::{Error, Position, Result};
-use platform_core::ports::store::{Body, CommitError, Index, Schema};
+use platform_core::ports::store::{Body, Collection, CommitError, Index, Schema};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::error::storage;
-use super::tables::{Table, Tables, create_index, create_side, side_table};
+use super::tables::{Table, Tables, create_index, create_side, side_ids, side_table};
 use crate::store::unpack;
 
 /// The form of the tables themselves; a file of a later form is refused.
@@ -129,13 +129,22 @@ fn layout(schema: &Schema) -> String {
     let mut lines = Vec::new();
     for collection in &schema.collections {
         lines.push(format!("{} {:?}", collection.name, collection.body));
-        lines.extend(collection.indexes.iter().map(|i| format!("  {} {}", i.name, signature(i))));
+        lines.extend(collection.indexes.iter().map(|i| format!("  {} {}", i.name, signature(collection, i))));
     }
     lines.join("\n")
 }
 
 /// What an index was when it was filled.
-fn signature(index: &Index) -> String {
+fn signature(collection: &Collection, index: &Index) -> String {
+    let kept = if collection.is_kept && index.many { KEPT } else { "" };
+    format!("{}{kept}", meaning(index))
+}
+
+/// The end of the signature of an index of many entries without a way from documents to entries.
+const KEPT: &str = " kept";
+
+/// What the entries of an index are.
+fn meaning(index: &Index) -> String {
     let unique = if index.unique { "unique" } else { "shared" };
     let many = if index.many { "many" } else { "one" };
     format!("{unique} {many} {}", index.version)
@@ -159,12 +168,19 @@ fn migrate_table(connection: &Connection, schema: &Schema, table: &Table) -> Res
     let mut changed = Vec::new();
     for index in table.collection.indexes {
         let place = format!("index/{name}/{}", index.name);
-        if get_text(connection, &place)?.as_deref() != Some(&signature(index)) {
+        let (known, wanted) = (get_text(connection, &place)?, signature(&table.collection, index));
+        if known.as_deref() == Some(wanted.as_str()) {
+            continue;
+        }
+        if wanted.ends_with(KEPT) && known == Some(meaning(index)) {
+            let sql = format!("DROP INDEX {}", side_ids(name, index.name));
+            connection.execute_batch(&sql).map_err(storage)?;
+        } else {
             drop_index(connection, name, index.name)?;
-            prepare_index(connection, name, index)?;
-            set_text(connection, &place, &signature(index))?;
+            prepare_index(connection, &table.collection, index)?;
             changed.push(index);
         }
+        set_text(connection, &place, &wanted)?;
     }
     if !changed.is_empty() {
         backfill(connection, table, &changed)?;
@@ -184,7 +200,7 @@ fn make_table(connection: &Connection, table: &Table, kind: &str) -> Result<()> 
     for index in table.collection.indexes {
         if index.many {
             sql.push_str(";\n");
-            sql.push_str(&create_side(name, index));
+            sql.push_str(&create_side(&table.collection, index));
         }
         sql.push_str(";\n");
         sql.push_str(&create_index(name, index));
@@ -192,7 +208,7 @@ fn make_table(connection: &Connection, table: &Table, kind: &str) -> Result<()> 
     connection.execute_batch(&sql).map_err(storage)?;
     set_text(connection, &format!("collection/{name}"), kind)?;
     table.collection.indexes.iter().try_for_each(|index| {
-        set_text(connection, &format!("index/{name}/{}", index.name), &signature(index))
+        set_text(connection, &format!("index/{name}/{}", index.name), &signature(&table.collection, index))
     })
 }
 
@@ -261,10 +277,11 @@ fn has(connection: &Connection, sql: &str, collection: &str, index: &str) -> Res
 }
 
 /// Makes room for the entries of an index.
-fn prepare_index(connection: &Connection, collection: &str, index: &Index) -> Result<()> {
+fn prepare_index(connection: &Connection, collection: &Collection, index: &Index) -> Result<()> {
     let sql = if index.many {
         create_side(collection, index)
     } else {
+        let collection = collection.name;
         format!("ALTER TABLE \"{collection}\" ADD COLUMN \"{}\" BLOB", index.name)
     };
     connection.execute_batch(&sql).map_err(storage)

@@ -137,14 +137,22 @@ pub(super) fn side_table(collection: &str, index: &str) -> String {
     format!("\"{collection}.{index}\"")
 }
 
-/// What makes the side table of an index.
-pub(super) fn create_side(collection: &str, index: &Index) -> String {
-    let side = side_table(collection, index.name);
-    format!(
-        "CREATE TABLE {side} (entry BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (entry, id)) WITHOUT ROWID;
-         CREATE INDEX \"{collection}.{}.id\" ON {side} (id)",
-        index.name
-    )
+/// What makes the side table of an index. The way from a document to its entries is a second b-tree, as
+/// dear as the first: a collection that is kept has none.
+pub(super) fn create_side(collection: &Collection, index: &Index) -> String {
+    let side = side_table(collection.name, index.name);
+    let table = format!(
+        "CREATE TABLE {side} (entry BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (entry, id)) WITHOUT ROWID"
+    );
+    if collection.is_kept {
+        return table;
+    }
+    format!("{table};\nCREATE INDEX {} ON {side} (id)", side_ids(collection.name, index.name))
+}
+
+/// The quoted name of the index of a side table by document.
+pub(super) fn side_ids(collection: &str, index: &str) -> String {
+    format!("\"{collection}.{index}.id\"")
 }
 
 /// What makes an index of SQL over entries that stand there.

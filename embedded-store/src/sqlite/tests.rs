@@ -113,6 +113,41 @@ async fn pages_of_an_index_are_sought_and_never_sorted() {
     }
 }
 
+/// What is kept has no way from a document to its entries, and is replaced and removed all the same.
+#[tokio::test]
+async fn a_collection_that_becomes_a_kept_one_loses_a_b_tree_and_no_entry() {
+    const BY_BODY: &[Index] = &[Index::many("by_body")];
+    let before = Collection::json("things").indexed(BY_BODY, reindex);
+    let folder = tempfile::tempdir().unwrap();
+    let b_trees = || -> i64 {
+        let sql = rusqlite::Connection::open(folder.path().join("things.db")).unwrap();
+        let query = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'things.by_body%'";
+        sql.query_row(query, [], |row| row.get(0)).unwrap()
+    };
+    let mut expected = Vec::new();
+    for (number, (collection, trees)) in
+        [(before, 2), (before.kept(), 1), (before, 2)].into_iter().enumerate()
+    {
+        let stores = EmbeddedStores::open(folder.path()).unwrap();
+        let store = stores.open(&Schema::new("things", 1, &[collection])).await.unwrap();
+        let commit = |writes| store.commit(Batch { writes, ..Batch::default() });
+        let id = |text: &str| format!("{number}{text}");
+        commit(vec![put(&id("a"), "5"), put(&id("b"), "6"), put(&id("c"), "7")]).await.unwrap();
+        commit(vec![put(&id("b"), "9"), Write::Delete { key: DocKey::new("things", id("c")) }])
+            .await
+            .unwrap();
+        expected.extend([(id("a"), "5"), (id("b"), "9")]);
+        expected.sort_by_key(|(id, body)| (*body, id.clone()));
+        let page = store.scan(&IndexRange::index("things", "by_body")).await.unwrap();
+        let found: Vec<_> =
+            page.docs.iter().map(|doc| (doc.id.clone(), doc.body.as_bytes().to_vec())).collect();
+        let expected = expected.iter().map(|(id, body)| (id.clone().into_bytes(), body.as_bytes().to_vec()));
+        assert!(expected.eq(found));
+        drop((store, stores));
+        assert_eq!(b_trees(), trees);
+    }
+}
+
 #[tokio::test]
 async fn the_log_of_a_busy_store_is_moved_into_the_file_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +210,7 @@ async fn the_position_outlives_a_restart_whether_events_tell_it_or_not() {
         actor: Actor::System,
         correlation_id: "req_1".parse().unwrap(),
         causation_id: None,
-        data: serde_json::json!({}),
+        data: serde_json::json!({}).into(),
     };
     let folder = tempfile::tempdir().unwrap();
     let mut position = 0;

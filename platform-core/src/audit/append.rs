@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::error;
-use super::model::Occurrence;
+use super::leaf::{self, Told};
 use super::reader;
 use super::segment;
 use super::tables::{Head, segment_key, tile_key};
@@ -34,16 +34,16 @@ impl Appender {
     ///
     /// # Errors
     /// `audit.damaged`, `audit.entry_too_large`, and those of the store.
-    pub(super) async fn append(&self, work: &mut Work, occurrences: Vec<Occurrence>) -> Result<()> {
+    pub(super) async fn append(&self, work: &mut Work, told: Vec<Told<'_>>) -> Result<()> {
         let head = work.load::<Head>(Head::ID).await?.ok_or_else(|| error::damaged("head"))?;
         let mut frontier = head.frontier()?;
-        let leaves = segment::leaves(head.size, occurrences)?;
+        let leaves = leaf::leaves(head.size, told)?;
         for part in segment::segments(&leaves) {
             let Some(first) = part.first() else { continue };
             work.write(Write::Put {
-                key: segment_key(first.entry.index),
+                key: segment_key(first.index),
                 body: Body::Binary(segment::encode(part)?),
-                entries: segment::index_entries(part.iter().map(|leaf| &leaf.entry)),
+                entries: segment::index_entries(first.index, part.iter().map(|leaf| leaf.told)),
             });
         }
         let mut hashes = self.edge(work, &frontier).await?;
@@ -52,7 +52,7 @@ impl Appender {
             frontier.append(leaf.hash);
             hashes.push(leaf.hash);
             if hashes.len() as u64 == TILE_WIDTH {
-                full.push((leaf.entry.index / TILE_WIDTH, std::mem::take(&mut hashes)));
+                full.push((leaf.index / TILE_WIDTH, std::mem::take(&mut hashes)));
             }
         }
         write_tiles(work, full).await?;

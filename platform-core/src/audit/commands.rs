@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::error;
+use super::leaf::Told;
 use super::model::{Occurrence, Outcome};
 use super::notices::{Matter, Notice, Taken};
 use super::tables::{Head, Origin, Signed};
@@ -105,7 +106,7 @@ impl Audit {
             count: None,
             data,
         };
-        self.appender.append(work, vec![opening]).await
+        self.appender.append(work, vec![Told::by_occurrence(&opening)]).await
     }
 
     /// Records a request that was not allowed. It never waits: above ten a second of one client (a
@@ -151,7 +152,7 @@ impl Audit {
         let Some(Unsettled { key, occurrences }) = unsettled.as_ref() else { return Ok(()) };
         let context = Context::system().with_key(key.clone());
         command(&self.db, &context, "audit.record_notices", &(), async |mut work| {
-            self.appender.append(&mut work, occurrences.clone()).await?;
+            self.appender.append(&mut work, occurrences.iter().map(Told::by_occurrence).collect()).await?;
             work.reply(())
         })
         .await?;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::leaf::{self, Told};
 use super::model::Occurrence;
 use super::segment;
 use crate::kernel::Result;
@@ -17,7 +18,7 @@ pub fn canonical(value: &Value) -> String {
 /// # Errors
 /// `audit.entry_too_large`.
 pub fn encode_segments(first: u64, occurrences: Vec<Occurrence>) -> Result<Vec<Vec<u8>>> {
-    let leaves = segment::leaves(first, occurrences)?;
+    let leaves = leaf::leaves(first, occurrences.iter().map(Told::by_occurrence))?;
     segment::segments(&leaves).into_iter().map(segment::encode).collect()
 }
 

@@ -19,6 +19,7 @@ mod export;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod leaf;
 mod locate;
 mod model;
 mod notices;

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::canonical::canonical;
 use super::error;
-use super::tlog::ENTRY_BYTES;
+use super::leaf::Told;
 use crate::kernel::{Actor, CorrelationId, Event, EventId, EventPosition, Result, Timestamp};
 
 /// How what was attempted ended.
@@ -81,9 +80,7 @@ impl AuditEntry {
     /// # Errors
     /// `audit.entry_too_large` above 65,535 bytes.
     pub fn to_leaf(&self) -> Result<Vec<u8>> {
-        let value = serde_json::to_value(self).map_err(|cause| error::unwritable().because(cause))?;
-        let leaf = canonical(&value).into_bytes();
-        if leaf.len() > ENTRY_BYTES { Err(error::entry_too_large(leaf.len())) } else { Ok(leaf) }
+        Told::by_occurrence(&self.what).to_bytes(self.index)
     }
 
     /// Reads the bytes that were hashed.
@@ -98,27 +95,32 @@ impl AuditEntry {
 /// Ends of event types that tell of a failure.
 const FAILURES: [&str; 4] = ["_failed", "_refused", "_rejected", "_dead_lettered"];
 
+impl Outcome {
+    /// What the type of an event says.
+    pub(super) fn of_type(event_type: &str) -> Outcome {
+        match () {
+            () if event_type.ends_with("_denied") => Outcome::Denied,
+            () if FAILURES.iter().any(|end| event_type.ends_with(end)) => Outcome::Failure,
+            () => Outcome::Success,
+        }
+    }
+}
+
 impl Occurrence {
     /// What an event tells.
     pub fn of_event(event: &Event) -> Occurrence {
-        let failed = FAILURES.iter().any(|end| event.event_type.ends_with(end));
-        let outcome = match () {
-            () if event.event_type.ends_with("_denied") => Outcome::Denied,
-            () if failed => Outcome::Failure,
-            () => Outcome::Success,
-        };
         Occurrence {
             id: event.id,
             time: event.time,
             action: event.event_type.clone(),
             actor: event.actor.clone(),
             subject: event.subject.clone(),
-            outcome,
+            outcome: Outcome::of_type(&event.event_type),
             correlation_id: event.correlation_id.clone(),
             causation_id: event.causation_id,
             source: Some(Source { store: event.store.clone(), position: event.position }),
             count: None,
-            data: event.data.clone(),
+            data: event.data.to_value(),
         }
     }
 }
@@ -126,6 +128,7 @@ impl Occurrence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::tlog::ENTRY_BYTES;
     use crate::kernel::{NewEvent, RawId};
 
     fn entry() -> AuditEntry {
@@ -141,7 +144,7 @@ mod tests {
                 actor: Actor::System,
                 correlation_id: "req_1".parse().unwrap(),
                 causation_id: None,
-                data: serde_json::json!({"name": "c2VhbGVk", "b": 1.50, "a": [null]}),
+                data: serde_json::json!({"name": "c2VhbGVk", "b": 1.50, "a": [null]}).into(),
             },
         };
         AuditEntry { index: 7, what: Occurrence::of_event(&event) }
@@ -176,27 +179,8 @@ mod tests {
 
     #[test]
     fn the_outcome_follows_from_the_type_of_the_event() {
-        let outcome = |event_type: &str| {
-            let mut new = Event {
-                store: String::new(),
-                position: EventPosition::START,
-                new: NewEvent {
-                    id: EventId(RawId([1; 16])),
-                    event_type: String::new(),
-                    subject: String::new(),
-                    key: String::new(),
-                    time: Timestamp::EPOCH,
-                    actor: Actor::Anonymous,
-                    correlation_id: "req_1".parse().unwrap(),
-                    causation_id: None,
-                    data: Value::Null,
-                },
-            };
-            new.new.event_type = event_type.into();
-            Occurrence::of_event(&new).outcome
-        };
-        assert_eq!(outcome("auth.login_failed"), Outcome::Failure);
-        assert_eq!(outcome("gateway.request_denied"), Outcome::Denied);
-        assert_eq!(outcome("auth.logged_in"), Outcome::Success);
+        assert_eq!(Outcome::of_type("auth.login_failed"), Outcome::Failure);
+        assert_eq!(Outcome::of_type("gateway.request_denied"), Outcome::Denied);
+        assert_eq!(Outcome::of_type("auth.logged_in"), Outcome::Success);
     }
 }

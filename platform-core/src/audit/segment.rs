@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 
 use super::error;
-use super::model::{AuditEntry, Occurrence};
+use super::leaf::{Leaf, Told};
 use super::tables::{BY_ACTION, BY_ACTOR, BY_SUBJECT, BY_TIME, bucket_of};
 use super::tlog::{EntryBundle, TILE_WIDTH};
-use crate::kernel::merkle::{HASH_BYTES, MerkleHash, leaf_hash};
+use crate::kernel::merkle::{HASH_BYTES, MerkleHash};
 use crate::kernel::{Result, limits};
 use crate::ports::store::{Entry, KeyWriter};
 
@@ -21,32 +21,11 @@ const SEGMENT_ENTRIES: usize = limits::INDEX_ENTRIES / 4;
 /// Bytes of the leaves of one segment, so that a page of a query stays small.
 const SEGMENT_BYTES: usize = 256 * 1024;
 
-/// An entry with the bytes that are hashed.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Leaf {
-    pub(super) entry: AuditEntry,
-    pub(super) bytes: Vec<u8>,
-    pub(super) hash: MerkleHash,
-}
-
-/// Numbers and encodes occurrences.
-pub(super) fn leaves(first: u64, occurrences: Vec<Occurrence>) -> Result<Vec<Leaf>> {
-    (first..)
-        .zip(occurrences)
-        .map(|(index, what)| {
-            let entry = AuditEntry { index, what };
-            let bytes = entry.to_leaf()?;
-            let hash = leaf_hash(&bytes);
-            Ok(Leaf { entry, bytes, hash })
-        })
-        .collect()
-}
-
 /// Cuts leaves into segments.
-pub(super) fn segments(mut leaves: &[Leaf]) -> Vec<&[Leaf]> {
+pub(super) fn segments<'l, 'a>(mut leaves: &'l [Leaf<'a>]) -> Vec<&'l [Leaf<'a>]> {
     let mut segments = Vec::new();
     while let Some(first) = leaves.first() {
-        let to_bundle_end = (TILE_WIDTH - first.entry.index % TILE_WIDTH) as usize;
+        let to_bundle_end = (TILE_WIDTH - first.index % TILE_WIDTH) as usize;
         let mut bytes = 0;
         let fitting = leaves
             .iter()
@@ -64,8 +43,10 @@ pub(super) fn segments(mut leaves: &[Leaf]) -> Vec<&[Leaf]> {
 }
 
 /// The body of a segment.
-pub(super) fn encode(leaves: &[Leaf]) -> Result<Vec<u8>> {
-    let mut body = (leaves.len() as u16).to_be_bytes().to_vec();
+pub(super) fn encode(leaves: &[Leaf<'_>]) -> Result<Vec<u8>> {
+    let bytes: usize = leaves.iter().map(|leaf| HASH_BYTES + 2 + leaf.bytes.len()).sum();
+    let mut body = Vec::with_capacity(2 + bytes);
+    body.extend_from_slice(&(leaves.len() as u16).to_be_bytes());
     leaves.iter().for_each(|leaf| body.extend_from_slice(leaf.hash.as_bytes()));
     leaves.iter().try_for_each(|leaf| EntryBundle::push(&mut body, &leaf.bytes))?;
     Ok(body)
@@ -90,24 +71,34 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<(MerkleHash, &[u8])>> {
     if leaves.len() == hashes.len() { Ok(hashes.into_iter().zip(leaves).collect()) } else { Err(damaged()) }
 }
 
-/// The index entries of a segment: by each value that occurs in it and each minute at which it does.
-pub(super) fn index_entries<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Vec<Entry> {
-    let mut all = BTreeSet::new();
-    let mut first = None;
-    for entry in entries {
-        let first = *first.get_or_insert(entry.index);
-        let bucket = bucket_of(entry.what.time);
-        all.insert(Entry::new(BY_TIME, KeyWriter::new().u64(bucket).u64(first).finish()));
-        for (index, value) in [
-            (BY_ACTOR, entry.what.actor.to_string()),
-            (BY_SUBJECT, entry.what.subject.clone()),
-            (BY_ACTION, entry.what.action.clone()),
-        ] {
-            let key = KeyWriter::new().text(searchable(&value)).u64(bucket).u64(first).finish();
-            all.insert(Entry::new(index, key));
+/// The index entries of a segment that begins with this number: by each value that occurs in it and each
+/// minute at which it does.
+pub(super) fn index_entries<'a>(first: u64, told: impl Iterator<Item = Told<'a>>) -> Vec<Entry> {
+    let (mut times, mut actors) = (BTreeSet::new(), BTreeSet::new());
+    let (mut subjects, mut actions) = (BTreeSet::new(), BTreeSet::new());
+    let mut last = None;
+    for told in told {
+        let bucket = bucket_of(told.time);
+        times.insert(bucket);
+        subjects.insert((searchable(told.subject), bucket));
+        actions.insert((searchable(told.action), bucket));
+        // One actor often does several things in turn.
+        if last.replace((told.actor, bucket)) != Some((told.actor, bucket)) {
+            actors.insert((told.actor.to_string(), bucket));
         }
     }
-    all.into_iter().collect()
+    let place = |key: KeyWriter, bucket: u64| key.u64(bucket).u64(first).finish();
+    let of_value = |index, value: &str, bucket| {
+        Entry::new(index, place(KeyWriter::new().text(searchable(value)), bucket))
+    };
+    let actions = actions.into_iter().map(|(action, bucket)| of_value(BY_ACTION, action, bucket));
+    let actors = actors.iter().map(|(actor, bucket)| of_value(BY_ACTOR, actor, *bucket));
+    let subjects = subjects.into_iter().map(|(subject, bucket)| of_value(BY_SUBJECT, subject, bucket));
+    let times = times.into_iter().map(|bucket| Entry::new(BY_TIME, place(KeyWriter::new(), bucket)));
+    let mut entries: Vec<_> = actions.chain(actors).chain(subjects).chain(times).collect();
+    // Two long actors may begin alike.
+    entries.dedup();
+    entries
 }
 
 /// What of a value goes into an index: its first bytes, so that an index entry keeps its limit.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error;
+use super::leaf::Told;
 use super::model::AuditEntry;
 use super::segment;
 use crate::kernel::merkle::{Frontier, MerkleHash};
@@ -18,10 +19,12 @@ pub(super) const BY_SUBJECT: &str = "by_subject";
 pub(super) const BY_ACTION: &str = "by_action";
 
 /// Segments of entries, by the number of their first.
-pub(super) const ENTRIES: Collection = Collection::binary("entries").indexed(
-    &[Index::many(BY_TIME), Index::many(BY_ACTOR), Index::many(BY_SUBJECT), Index::many(BY_ACTION)],
-    reindex,
-);
+pub(super) const ENTRIES: Collection = Collection::binary("entries")
+    .indexed(
+        &[Index::many(BY_TIME), Index::many(BY_ACTOR), Index::many(BY_SUBJECT), Index::many(BY_ACTION)],
+        reindex,
+    )
+    .kept();
 
 /// Tiles of hashes, by level and number: full ones, and the growing one of every level above 0.
 pub(super) const TILES: Collection = Collection::binary("tiles");
@@ -49,7 +52,8 @@ fn reindex(_id: &[u8], body: &Body) -> Result<Vec<Entry>> {
         .into_iter()
         .map(|(_, leaf)| AuditEntry::from_leaf(leaf))
         .collect::<Result<Vec<_>>>()?;
-    Ok(segment::index_entries(entries.iter()))
+    let first = entries.first().map_or(0, |entry| entry.index);
+    Ok(segment::index_entries(first, entries.iter().map(|entry| Told::by_occurrence(&entry.what))))
 }
 
 /// The right edge of the tree, and which origin it is signed for: one document that every append changes.

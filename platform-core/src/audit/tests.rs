@@ -55,7 +55,7 @@ fn event(number: u64) -> Event {
             actor: Actor::User(user),
             correlation_id: "req_1".parse().unwrap(),
             causation_id: None,
-            data: json!({"n": number}),
+            data: json!({"n": number}).into(),
         },
     }
 }

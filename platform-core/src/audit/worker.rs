@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::select;
 
 use super::Audit;
-use super::model::Occurrence;
+use super::leaf::Told;
 use crate::backbone::{Handler, Order, Parts, Shutdown, Task, Topics};
 use crate::kernel::{BoxFuture, Event, Result};
 use crate::ports::Database;
@@ -20,6 +20,9 @@ const IDLE: Duration = Duration::from_secs(60);
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 /// Events that become entries in one commit: about two full tiles.
 const EVENTS_OF_A_COMMIT: usize = 512;
+/// Between two commits of a busy log: at most 50 a second, each with its fsync, its marks and its head. Far
+/// below the second that an entry may wait for its checkpoint.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Turns every event of every domain into an entry. Entries, tiles, the head of the tree and the mark of
 /// the last event are one commit.
@@ -47,10 +50,14 @@ impl Handler for EventAppender {
         EVENTS_OF_A_COMMIT
     }
 
+    fn gather(&self) -> Duration {
+        GATHER
+    }
+
     fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.0.appender.append(work, events.iter().map(Occurrence::of_event).collect()).await
-        })
+        Box::pin(
+            async move { self.0.appender.append(work, events.iter().map(Told::by_event).collect()).await },
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a domain does about events.
 
+use std::time::Duration;
+
 use crate::kernel::{BoxFuture, Event, Result};
 use crate::ports::Database;
 use crate::ports::store::Work;
@@ -66,6 +68,13 @@ pub trait Handler: Send + Sync + 'static {
     /// events are tried one by one.
     fn batch_limit(&self) -> usize {
         1
+    }
+
+    /// After a batch below the limit: how long events may gather for the next, so that a busy time has few
+    /// commits. The first event of a quiet time goes at once, and who waits for an event
+    /// ([`super::Backbone::wait_for`], [`super::Backbone::settled`]) ends it.
+    fn gather(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Handles events, in order. Events of types that do not concern it are given too: it passes over

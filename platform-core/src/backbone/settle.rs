@@ -132,6 +132,9 @@ impl Backbone {
         let of_store = ends.get(&progress.store);
         let end = of_store.and_then(|ends| ends.get(usize::from(progress.partition))).map_or(0, |end| end.1);
         let mut next = progress.next.subscribe();
+        if *next.borrow_and_update() < end {
+            progress.wanted.notify_one();
+        }
         next.wait_for(|next| *next >= end).await.map_err(|_| not_running())?;
         let mut retrying = progress.retrying.subscribe();
         retrying.wait_for(|keys| *keys == 0).await.map_err(|_| not_running())?;
@@ -142,6 +145,9 @@ impl Backbone {
 /// Waits until a handler has handled the events of a partition up to a commit; all of them are before `end`.
 async fn passed(progress: &Progress, position: Position, end: u64) -> Result<()> {
     let (mut passed, mut next) = (progress.passed.subscribe(), progress.next.subscribe());
+    if *passed.borrow_and_update() < position && *next.borrow_and_update() < end {
+        progress.wanted.notify_one();
+    }
     let (passed, next) = (passed.wait_for(|upto| *upto >= position), next.wait_for(|next| *next >= end));
     let is_there = match select(pin!(passed), pin!(next)).await {
         Either::Left((passed, _)) => passed.is_ok(),

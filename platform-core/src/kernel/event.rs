@@ -1,13 +1,13 @@
 //! Domain events: CloudEvents 1.0 with our extensions.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
-use super::{Actor, CorrelationId, Error, EventId, Result, Timestamp, limits};
+use super::{Actor, CorrelationId, Error, EventId, JsonText, Result, Timestamp, limits};
 
 /// The number of a commit in its store: gapless, in commit order, from 1.
 pub type Position = u64;
@@ -60,7 +60,7 @@ impl Serialize for EventPosition {
 
 impl<'de> Deserialize<'de> for EventPosition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        super::from_text(deserializer)
     }
 }
 
@@ -98,7 +98,7 @@ pub struct NewEvent {
     /// The event that caused it.
     pub causation_id: Option<EventId>,
     /// What happened: personal data only sealed.
-    pub data: Value,
+    pub data: JsonText,
 }
 
 impl NewEvent {
@@ -149,8 +149,9 @@ impl Event {
     /// `event.invalid`.
     pub fn from_json(json: &[u8]) -> Result<Event> {
         #[derive(Deserialize)]
-        struct Wire {
-            specversion: String,
+        struct Wire<'a> {
+            #[serde(borrow)]
+            specversion: Cow<'a, str>,
             id: EventId,
             #[serde(rename = "type")]
             event_type: String,
@@ -164,10 +165,10 @@ impl Event {
             store: String,
             #[serde(default)]
             position: EventPosition,
-            data: Value,
+            data: JsonText,
         }
         let invalid = || Error::data_loss("event.invalid", "not a CloudEvents 1.0 event of ours");
-        let wire: Wire = serde_json::from_slice(json).map_err(|error| invalid().because(error))?;
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(|error| invalid().because(error))?;
         if wire.specversion != "1.0" {
             return Err(invalid().with("specversion", wire.specversion));
         }
@@ -199,7 +200,7 @@ impl Event {
         if self.event_type != T::TYPE {
             return Ok(None);
         }
-        T::deserialize(&self.data).map(Some).map_err(|error| {
+        self.data.read().map(Some).map_err(|error| {
             Error::data_loss("event.invalid", "the data are not what the type says")
                 .with("type", T::TYPE)
                 .because(error)
@@ -214,7 +215,7 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<EventId>,
     correlationid: &'a CorrelationId,
-    data: &'a Value,
+    data: &'a JsonText,
     datacontenttype: &'static str,
     id: EventId,
     partitionkey: &'a str,
@@ -252,7 +253,7 @@ impl<'a> Envelope<'a> {
     }
 
     fn to_json(&self) -> Vec<u8> {
-        // Texts, numbers and a `Value`: nothing of it can fail.
+        // Texts and numbers: nothing of it can fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
@@ -279,7 +280,7 @@ mod tests {
                 actor: Actor::System,
                 correlation_id: "req_1".parse().unwrap(),
                 causation_id: None,
-                data: serde_json::json!({"n": 1}),
+                data: serde_json::json!({"n": 1}).into(),
             },
         }
     }
@@ -301,7 +302,7 @@ mod tests {
     #[test]
     fn a_large_event_is_refused() {
         let mut new = event().new;
-        new.data = Value::String("x".repeat(limits::EVENT_BYTES));
+        new.data = serde_json::Value::String("x".repeat(limits::EVENT_BYTES)).into();
         assert_eq!(new.to_json().unwrap_err().code(), "event.too_large");
     }
 }

@@ -10,6 +10,18 @@ use super::Timestamp;
 /// Crockford's base 32, lower case, as TypeID uses it.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// The digit of each letter; 255 for what is none.
+#[allow(clippy::indexing_slicing, reason = "the compiler computes it")]
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
 /// A text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdError {
@@ -79,8 +91,8 @@ impl RawId {
         }
         let mut bits: u128 = 0;
         for byte in text.bytes() {
-            let digit = ALPHABET.iter().position(|letter| *letter == byte)?;
-            bits = bits << 5 | digit as u128;
+            let digit = DIGITS.get(usize::from(byte)).copied().filter(|digit| *digit < 32)?;
+            bits = bits << 5 | u128::from(digit);
         }
         Some(RawId(bits.to_be_bytes()))
     }
@@ -157,8 +169,7 @@ macro_rules! typed_id {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                $crate::kernel::from_text(deserializer)
             }
         }
 
@@ -256,7 +267,7 @@ impl Serialize for CorrelationId {
 
 impl<'de> Deserialize<'de> for CorrelationId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        super::from_text(deserializer)
     }
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod histogram;
 mod id;
+mod json;
 pub mod limits;
 pub mod merkle;
 mod money;
@@ -17,6 +18,7 @@ mod positions;
 mod schema;
 mod sealed;
 mod secret;
+mod text;
 
 pub use clock::Timestamp;
 pub use context::{Actor, ClientInfo, Context, IdempotencyKey, Permissions, Principal, TraceParent};
@@ -27,12 +29,15 @@ pub use id::{
     AccountId, CorrelationId, DeadLetterId, EventId, IdError, NotificationId, RawId, SessionId, TransferId,
     UserId,
 };
+pub use json::JsonText;
 pub use money::{Amount, Asset, Balance};
 pub use page::{Cursor, Page, PageRequest};
 pub use permission::Permission;
 pub use positions::{Commits, Positions};
 pub use sealed::{DataKey, Sealed};
 pub use secret::Secret;
+#[doc(hidden)]
+pub use text::from_text;
 
 #[cfg(feature = "openapi")]
 #[doc(hidden)]

@@ -40,7 +40,7 @@ impl Handler for Welcome {
     fn handle<'a>(&'a self, events: &'a [Event], work: &'a mut Work) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             for event in events.iter().filter(|event| event.event_type == "auth.account_registered") {
-                let registered = AccountRegistered::deserialize(&event.data).map_err(|error| {
+                let registered = event.data.read::<AccountRegistered>().map_err(|error| {
                     Error::data_loss("event.invalid", "the data are not what the type says").because(error)
                 })?;
                 work.caused_by(event);

@@ -657,7 +657,7 @@ fn handle(world: &World, handler: &dyn Handler, event_type: &str, data: serde_js
         actor: Actor::System,
         correlation_id: "req_7".parse().unwrap(),
         causation_id: None,
-        data,
+        data: data.into(),
     };
     let event = Event { store: "auth".to_owned(), position: EventPosition::START, new };
     world.run(async {

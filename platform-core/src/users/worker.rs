@@ -1,6 +1,7 @@
 //! What runs beside the requests: the keys of erased persons are destroyed, other nodes are heard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 
@@ -11,6 +12,11 @@ use crate::ports::store::Work;
 
 use super::Users;
 use super::events::ProfileErased;
+
+/// Events that are looked at with one commit.
+const EVENTS_OF_A_COMMIT: usize = 256;
+/// Between two commits of a busy store: the command has destroyed the key already, or has failed.
+const GATHER: Duration = Duration::from_millis(20);
 
 impl Users {
     /// What runs beside the requests.
@@ -53,6 +59,15 @@ impl Handler for KeyEraser {
 
     fn database(&self) -> &Database {
         &self.0
+    }
+
+    /// Hardly any event concerns it: it passes over many with one commit.
+    fn batch_limit(&self) -> usize {
+        EVENTS_OF_A_COMMIT
+    }
+
+    fn gather(&self) -> Duration {
+        GATHER
     }
 
     fn handle<'a>(&'a self, events: &'a [Event], _work: &'a mut Work) -> BoxFuture<'a, Result<()>> {

@@ -29,6 +29,35 @@ fn what_is_said_is_heard_once_and_in_order() {
 }
 
 #[test]
+fn events_of_a_busy_time_gather_unless_somebody_waits_for_one() {
+    let gather = Duration::from_secs(10);
+    let land = Land::new(1, Listener { batch: 16, gather, ..Listener::new() });
+    land.sim.block_on(async {
+        let platform = land.open().await.unwrap();
+        let after = async |pause: u64| {
+            land.sim.runtime().sleep(Duration::from_secs(pause)).await;
+            ear(&platform).heard("a").await.unwrap().len()
+        };
+        voice(&platform).say("a").await.unwrap();
+        assert_eq!(after(1).await, 1, "the first of a quiet time");
+        voice(&platform).say("a").await.unwrap();
+        assert_eq!(after(1).await, 1);
+        platform.settled().await.unwrap();
+        assert_eq!(after(0).await, 2);
+        let ctx = admin();
+        voice(&platform).say_in(&ctx, "a").await.unwrap();
+        assert_eq!(after(1).await, 2);
+        platform.wait_for(&ctx.positions(), Duration::from_secs(1)).await.unwrap();
+        assert_eq!(after(0).await, 3);
+        voice(&platform).say("a").await.unwrap();
+        voice(&platform).say("a").await.unwrap();
+        assert_eq!(after(1).await, 3);
+        assert_eq!(after(10).await, 5);
+        platform.stop().await;
+    });
+}
+
+#[test]
 fn nothing_is_heard_twice_after_a_restart() {
     let land = Land::new(2, Listener::new());
     for round in 0..5 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use platform_core::backbone::{Handler, Kind, Order, Parts, Topics, live_generation};
 use platform_core::kernel::{BoxFuture, Context, Error, Event, EventData, Result};
@@ -86,6 +87,7 @@ pub struct Listener {
     pub failures: Failures,
     pub order: Order,
     pub batch: usize,
+    pub gather: Duration,
     pub kind: Kind,
 }
 
@@ -176,6 +178,10 @@ impl Handler for Listening {
         self.listener.batch
     }
 
+    fn gather(&self) -> Duration {
+        self.listener.gather
+    }
+
     fn generations(&self) -> &'static [&'static str] {
         &["heard"]
     }
@@ -198,7 +204,13 @@ impl Handler for Listening {
 
 impl Listener {
     pub fn new() -> Listener {
-        Listener { failures: Failures::default(), order: Order::PerKey, batch: 1, kind: Kind::Reactor }
+        Listener {
+            failures: Failures::default(),
+            order: Order::PerKey,
+            batch: 1,
+            gather: Duration::ZERO,
+            kind: Kind::Reactor,
+        }
     }
 
     pub fn fail(&self, key: &str, number: u64, times: u32) {

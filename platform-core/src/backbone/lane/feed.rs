@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Lane;
 use crate::backbone::mark::{Mark, StoredMark, mark_key, read_marks};
@@ -24,6 +24,8 @@ pub(in crate::backbone) struct Progress {
     pub(in crate::backbone) passed: watch::Sender<Position>,
     /// Keys whose events failed and are tried again by themselves.
     pub(in crate::backbone) retrying: watch::Sender<usize>,
+    /// Told by who begins to wait: the lane lets no more events gather then.
+    pub(in crate::backbone) wanted: Notify,
 }
 
 impl Progress {
@@ -35,6 +37,7 @@ impl Progress {
             handled: watch::Sender::new(EventPosition::START),
             passed: watch::Sender::new(0),
             retrying: watch::Sender::new(0),
+            wanted: Notify::new(),
         }
     }
 }
@@ -118,9 +121,8 @@ impl Feed {
     /// Drops what is at or below the mark: duplicates, and what was handled before a crash.
     pub(super) fn drop_handled(&mut self) {
         let done = self.mark.map_or(EventPosition::START, |(_, mark)| mark.position);
-        if self.mark.is_some() {
-            self.waiting.retain(|waiting| waiting.event.position > done);
-        }
+        // They wait in the order of their positions.
+        while self.mark.is_some() && self.waiting.pop_front_if(|it| it.event.position <= done).is_some() {}
         self.progress.handled.send_if_modified(|shown| std::mem::replace(shown, done) != done);
         let upcoming = self.waiting.front().map_or(done.commit, |waiting| waiting.event.position.commit);
         let passed = upcoming.saturating_sub(1);

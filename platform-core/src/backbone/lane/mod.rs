@@ -81,11 +81,26 @@ impl Running<'_> {
             for feed in &mut self.feeds {
                 feed.fill(&*self.lane.backends.log, limit.max(READ_AT_ONCE)).await?;
             }
-            if self.deliver(limit, shutdown).await? == 0 && self.feeds.iter().all(Feed::is_at_end) {
-                self.wait(shutdown).await;
+            match self.deliver(limit, shutdown).await? {
+                0 if self.feeds.iter().all(Feed::is_at_end) => self.wait(shutdown).await,
+                delivered if (1..limit).contains(&delivered) => self.gather(shutdown).await,
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Lets events gather after a batch that was not full, unless somebody waits for one.
+    async fn gather(&self, shutdown: &Shutdown) {
+        let pause = self.lane.handler.gather();
+        if pause.is_zero() {
+            return;
+        }
+        let mut wakes: Vec<BoxFuture<'_, ()>> = vec![self.lane.backends.runtime.sleep(pause)];
+        wakes.extend(
+            self.feeds.iter().map(|feed| -> BoxFuture<'_, ()> { Box::pin(feed.progress.wanted.notified()) }),
+        );
+        shutdown.unless_asked(select_all(wakes)).await;
     }
 
     /// Waits for a record, or for a parked key to come due.

@@ -64,17 +64,19 @@ pub struct Collection {
     pub indexes: &'static [Index],
     /// How to compute entries from a stored body; `None` for a collection without indexes.
     pub reindex: Option<Reindex>,
+    /// Documents are hardly ever replaced or removed.
+    pub is_kept: bool,
 }
 
 impl Collection {
     /// A collection of JSON documents. Give its indexes with [`Collection::indexed`].
     pub const fn json(name: &'static str) -> Collection {
-        Collection { name, body: BodyKind::Json, indexes: &[], reindex: None }
+        Collection { name, body: BodyKind::Json, indexes: &[], reindex: None, is_kept: false }
     }
 
     /// A collection of binary documents.
     pub const fn binary(name: &'static str) -> Collection {
-        Collection { name, body: BodyKind::Binary, indexes: &[], reindex: None }
+        Collection { name, body: BodyKind::Binary, indexes: &[], reindex: None, is_kept: false }
     }
 
     /// The same collection with indexes. For a [`super::Document`] pass its `reindex_body`.
@@ -82,6 +84,14 @@ impl Collection {
     pub const fn indexed(mut self, indexes: &'static [Index], reindex: Reindex) -> Collection {
         self.indexes = indexes;
         self.reindex = Some(reindex);
+        self
+    }
+
+    /// The same collection, whose documents are written once and kept: an engine may leave out what makes
+    /// replacing and removing them quick.
+    #[must_use]
+    pub const fn kept(mut self) -> Collection {
+        self.is_kept = true;
         self
     }
 

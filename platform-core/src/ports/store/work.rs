@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Batch, DocKey, Document, Expect, Reply, Stored, Write};
-use crate::kernel::{Context, Error, Event, EventData, EventId, NewEvent, RawId, Result, Sealed, Timestamp};
+use crate::kernel::{
+    Context, Error, Event, EventData, EventId, JsonText, NewEvent, RawId, Result, Sealed, Timestamp,
+};
 use crate::ports::Database;
 
 /// What one attempt of a command read and decided.
@@ -146,7 +148,7 @@ impl Work {
     /// # Errors
     /// `event.unwritable`.
     pub fn publish<E: EventData>(&mut self, event: &E) -> Result<EventId> {
-        let data = serde_json::to_value(event).map_err(|error| {
+        let data = JsonText::of(event).map_err(|error| {
             Error::internal("event.unwritable", "an event cannot be written as JSON").because(error)
         })?;
         let id = self.new_id();

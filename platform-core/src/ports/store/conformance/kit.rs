@@ -217,7 +217,7 @@ pub(super) fn event(number: u64) -> NewEvent {
         actor: Actor::System,
         correlation_id: "req_suite".parse().unwrap(),
         causation_id: None,
-        data: json!({ "number": number }),
+        data: json!({ "number": number }).into(),
     }
 }
 

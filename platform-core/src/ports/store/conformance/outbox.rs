@@ -43,7 +43,7 @@ async fn positions(store: &dyn Store, after: EventPosition) -> Vec<EventPosition
 pub async fn the_envelope_comes_back_unchanged(place: &dyn Place) {
     let store = open(place).await;
     let mut new = event(7);
-    new.data = serde_json::json!({"text": "ä \" \\ €", "list": [1, null, {"a": 1.5}]});
+    new.data = serde_json::json!({"text": "ä \" \\ €", "list": [1, null, {"a": 1.5}]}).into();
     store.commit(Batch { events: vec![new.clone()], ..Batch::default() }).await.unwrap();
     let (_, json) = store.outbox(EventPosition::START, 1).await.unwrap().remove(0);
     assert_eq!(Event::from_json(&json).unwrap().new, new);
@@ -90,7 +90,7 @@ pub async fn events_and_trims_survive_reopening(place: &dyn Place) {
 pub async fn an_event_that_is_too_large_is_refused_with_its_batch(place: &dyn Place) {
     let store = open(place).await;
     let mut large = event(1);
-    large.data = serde_json::Value::String("x".repeat(limits::EVENT_BYTES));
+    large.data = serde_json::Value::String("x".repeat(limits::EVENT_BYTES)).into();
     let batch =
         Batch { writes: vec![Thing::default().put("a")], events: vec![event(0), large], ..Batch::default() };
     assert_eq!(refused(&*store, batch).await, "event.too_large");
