@@ -17,22 +17,14 @@ pub const SEEDS: u64 = 10_000;
 /// Commands of a seed.
 const COMMANDS: u64 = 1_000;
 
-/// How a fault may show itself: the beginning of the first violation.
-fn ways(fault: Plant) -> &'static [&'static str] {
-    match fault {
-        Plant::UnfencedMark => &["inbox:", "audit:"],
-        // The retry does it twice, or is refused by what the first try did: refused, and yet there.
-        Plant::DoubledRetry => &["once:", "trace:"],
-        Plant::FloorOffByOne => &["ledger:"],
-        Plant::ForgottenCell => &["revoked:"],
-        Plant::DeadlineForgotten => &["mail:"],
-    }
-}
-
 /// Plants each fault and runs seeds from 1 on until one finds it; then the same seed has to pass without it.
 ///
+/// Which invariant breaks first is said and not asked for: a retry that doubles may break the ledger's sum, leave a
+/// trace of what was refused, or find its own first try in the way. That the seed passes without the fault is what
+/// shows that the fault was found, and nothing else.
+///
 /// # Errors
-/// Which fault was not found, or shows itself in another way.
+/// Which fault was not found, or which seed fails without it, too.
 pub fn prove(threads: usize, say: impl Fn(&str) + Sync) -> Result<(), String> {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -59,9 +51,6 @@ fn find(fault: Plant) -> Result<String, String> {
         let planted = run(seed, COMMANDS, false).violations;
         plant(None);
         let Some(violation) = planted.first() else { continue };
-        if !ways(fault).iter().any(|way| violation.starts_with(way)) {
-            return Err(format!("{fault:?}, seed {seed}, shows itself as {violation}"));
-        }
         let without = run(seed, COMMANDS, false).violations;
         return match without.first() {
             None => Ok(format!("planted {fault:?}: found by seed {seed}, {violation}")),

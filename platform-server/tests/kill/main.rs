@@ -1,5 +1,5 @@
 //! kill -9, at any moment, under load over all domains: what was acknowledged is there after the restart, once;
-//! what was refused is not; what was not answered can be repeated under its key.
+//! what was refused is not; what was not answered can be repeated under its key. One folder of four is on fjall.
 //!
 //! `KILL_CYCLES` sets the number of cycles over all folders (500 by default), `KILL_SEED` the moments.
 
@@ -44,16 +44,23 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-fn start(data: &Path) -> Process {
-    Process::start(Path::new(PROGRAM), data, ENVIRONMENT)
+/// All stores on fjall.
+const FJALL: (&str, &str) =
+    ("PLATFORM__STORAGE__FJALL", "audit,auth,flags,gateway,notifications,transactions,users");
+
+/// The environment of a lane's servers.
+fn environment(lane: u64) -> Vec<(&'static str, &'static str)> {
+    let mut all = ENVIRONMENT.to_vec();
+    all.extend((lane % LANES == LANES - 1).then_some(FJALL));
+    all
 }
 
 /// Starts a server and kills it before or just after it listens: a start is work of its own.
-fn kill_at_the_start(data: &Path, after: Duration) {
+fn kill_at_the_start(data: &Path, environment: &[(&str, &str)], after: Duration) {
     let mut child = Command::new(PROGRAM)
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(data)
-        .envs(ENVIRONMENT.iter().copied())
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -76,7 +83,9 @@ fn lane(number: u64, cycles: u64) -> Told {
     let mut random = Random::new(setting("KILL_SEED", 1) * 1_000 + number);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let process = start(&data);
+    let environment = environment(number);
+    let start = || Process::start(Path::new(PROGRAM), &data, &environment);
+    let process = start();
     let world = World::begin(&process);
     let mut process = Some(process);
     let mut restarts = Vec::new();
@@ -98,9 +107,9 @@ fn lane(number: u64, cycles: u64) -> Told {
             world.stop.store(false, Relaxed);
         });
         if random.below(8) == 0 {
-            kill_at_the_start(&data, Duration::from_micros(random.below(60_000)));
+            kill_at_the_start(&data, &environment, Duration::from_micros(random.below(60_000)));
         }
-        let restarted = start(&data);
+        let restarted = start();
         restarts.push(restarted.ready_after);
         assert_eq!(restarted.setup_token, None, "the administrator is still there");
         checks::after_a_restart(&world, &mut restarted.client().with_token(&world.token));
