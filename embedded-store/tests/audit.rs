@@ -33,7 +33,7 @@ fn event(number: u64) -> Event {
     Event {
         store: "users".into(),
         position: EventPosition { commit: number, index: 0 },
-        new: NewEvent {
+        new: Arc::new(NewEvent {
             id: EventId(RawId(u128::from(number).to_be_bytes())),
             event_type: "users.profile_created".into(),
             subject: format!("user_{number}"),
@@ -43,7 +43,7 @@ fn event(number: u64) -> Event {
             correlation_id: "req_1".parse().unwrap(),
             causation_id: None,
             data: serde_json::json!({"number": number}).into(),
-        },
+        }),
     }
 }
 

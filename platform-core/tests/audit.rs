@@ -73,7 +73,7 @@ async fn published(platform: &Platform) -> BTreeMap<(String, String), Event> {
         for (partition, (first, next)) in (0..).zip(log.bounds(store).await.unwrap()) {
             let records = log.read(store, partition, first, (next - first + 1) as usize).await.unwrap();
             for event in records.iter().map(|record| Event::from_json(&record.value).unwrap()) {
-                events.insert((event.store.clone(), event.position.to_string()), event);
+                events.insert((event.store.to_string(), event.position.to_string()), event);
             }
         }
     }

@@ -65,7 +65,7 @@ impl Disk {
     ///
     /// # Errors
     /// As [`EventLog::append`].
-    pub async fn append(&self, topic: &str, records: Vec<NewRecord>) -> Result<()> {
+    pub async fn append(&self, topic: &str, records: Vec<NewRecord>) -> Result<Vec<u64>> {
         self.stage.note(format_args!("append {topic} {}", records.len()));
         self.log.append(topic, records).await
     }

@@ -286,7 +286,7 @@ impl LogRun<'_> {
             self.appends[number].is_sure = true;
             self.session.disk.promise(number as u64 + 1);
         }
-        Ok(answer)
+        Ok(answer.map(drop))
     }
 }
 

@@ -108,7 +108,7 @@ impl Drop for Inner {
 
 impl Inner {
     /// Queues a command and waits until it is durable.
-    async fn run(&self, command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command) -> Result<()> {
+    async fn run<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
         let closed = || Error::unavailable("log.closed", "the writer of the log has ended");
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(closed)?;
@@ -125,12 +125,12 @@ impl EventLog for FjallLog {
         })
     }
 
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>> {
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<u64>>> {
         Box::pin(async move {
             let topic = self.0.state.topic(topic)?;
             records.iter().try_for_each(NewRecord::check)?;
             if records.is_empty() {
-                return Ok(());
+                return Ok(Vec::new());
             }
             self.0.run(|answer| Command::Append { topic, records, answer }).await
         })
@@ -213,6 +213,5 @@ impl Source for Inner {
     }
 }
 
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What is in the folder, and what of it is kept in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use platform_core::kernel::{Error, Histogram, Result, SYNC_BOUNDS_S};
 use platform_core::ports::log::{Record, Topic, undeclared};
 use serde::{Deserialize, Serialize};
@@ -27,12 +27,6 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Open files of tables.
 const FILES: usize = 32;
-
-/// Bytes of the last records of a partition that stay in memory: some 200 events, which handlers mostly read
-/// before they are gone.
-const RECENT_BYTES: usize = 128 << 10;
-/// What a record takes beside its bytes.
-const RECORD_OVERHEAD: usize = 96;
 
 /// The keys of topics begin with this.
 const TOPICS: &str = "/topic/";
@@ -63,36 +57,6 @@ pub(super) struct Partition {
     /// Bytes since the beginning: only the writer changes it.
     pub(super) total: AtomicU64,
     pub(super) end: watch::Sender<u64>,
-    recent: Mutex<Recent>,
-}
-
-/// The last records, without a gap: a read of them needs no search, no checksum and no copy.
-#[derive(Default)]
-struct Recent {
-    records: VecDeque<Record>,
-    bytes: usize,
-}
-
-impl Partition {
-    /// Keeps records that are durable and behind all others.
-    pub(super) fn keep(&self, records: Vec<Record>) {
-        let size = |record: &Record| record.key.len() + record.value.len() + RECORD_OVERHEAD;
-        let mut recent = self.recent.lock();
-        recent.bytes += records.iter().map(size).sum::<usize>();
-        recent.records.extend(records);
-        while recent.bytes > RECENT_BYTES
-            && let Some(oldest) = recent.records.pop_front()
-        {
-            recent.bytes -= size(&oldest);
-        }
-    }
-
-    /// Records from an offset on, when all behind it are kept.
-    fn recent(&self, from: u64, count: usize) -> Option<Vec<Record>> {
-        let recent = self.recent.lock();
-        let skipped = usize::try_from(from.checked_sub(recent.records.front()?.offset)?).ok()?;
-        Some(recent.records.iter().skip(skipped).take(count).cloned().collect())
-    }
 }
 
 /// A topic, as it is stored.
@@ -208,8 +172,7 @@ impl State {
                 (offset_of(&key).map_or(first, |offset| offset + 1), total)
             }
         };
-        let (first, total, end) = (first.into(), total.into(), watch::Sender::new(end));
-        Ok(Partition { first, total, end, recent: Mutex::default() })
+        Ok(Partition { first: first.into(), total: total.into(), end: watch::Sender::new(end) })
     }
 
     pub(super) fn topic(&self, name: &str) -> Result<Arc<TopicState>> {
@@ -231,16 +194,6 @@ impl State {
         from: u64,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let state = topic.partitions.get(usize::from(partition)).ok_or_else(|| undeclared(&topic.name))?;
-        // The end first: what is kept reaches at least so far.
-        let end = *state.end.borrow();
-        let from = from.max(state.first.load(Ordering::Acquire));
-        let count = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(limit);
-        if count > 0
-            && let Some(recent) = state.recent(from, count)
-        {
-            return Ok(recent);
-        }
         let stored = self.read_stored(topic, partition, from, limit)?;
         Ok(stored.into_iter().map(|stored| stored.record).collect())
     }

@@ -133,28 +133,6 @@ async fn a_damaged_record_is_named_and_not_passed_over() {
 }
 
 #[tokio::test]
-async fn the_last_records_are_read_from_memory_as_they_stand_in_the_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path());
-    log.declare(&Topic::new("t", 1)).await.unwrap();
-    for number in 0..40 {
-        let value = format!("{number} {}", "x".repeat(10_000));
-        log.append("t", vec![NewRecord::new(KEY, value)]).await.unwrap();
-    }
-    let topic = log.0.state.topic("t").unwrap();
-    for (from, limit) in [(0, 100), (20, 100), (28, 3), (35, 2), (39, 9), (40, 9), (50, 9)] {
-        let stored = log.0.state.read_stored(&topic, 0, from, limit).unwrap();
-        let stored: Vec<_> = stored.into_iter().map(|stored| stored.record).collect();
-        assert_eq!(log.read("t", 0, from, limit).await.unwrap(), stored);
-    }
-    // What was taken out of the folder shows where a read comes from.
-    log.0.state.rows.remove(row_key(0, 0, 39)).unwrap();
-    assert_eq!(log.read("t", 0, 30, 10).await.unwrap().len(), 10);
-    log.0.state.rows.remove(row_key(0, 0, 2)).unwrap();
-    assert_eq!(log.read("t", 0, 1, 9).await.unwrap_err().code(), "log.damaged");
-}
-
-#[tokio::test]
 async fn waiting_appends_share_a_sync() {
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(open(folder.path()));

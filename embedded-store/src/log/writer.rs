@@ -8,7 +8,7 @@ use std::time::Duration;
 use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
 use platform_core::kernel::{Error, Result, Timestamp};
-use platform_core::ports::log::{NewRecord, Record, Topic, partition_of, undeclared};
+use platform_core::ports::log::{NewRecord, Topic, partition_of, undeclared};
 use platform_core::ports::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -29,12 +29,12 @@ const LONGEST_GATHERING: Duration = Duration::from_micros(300);
 /// Records that retention removes with one commit.
 const RETAIN_AT_ONCE: usize = 512;
 
-type Answer = oneshot::Sender<Result<()>>;
+type Answer<T = ()> = oneshot::Sender<Result<T>>;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
-    /// Append records, which were checked.
-    Append { topic: Arc<TopicState>, records: Vec<NewRecord>, answer: Answer },
+    /// Append records, which were checked: their offsets.
+    Append { topic: Arc<TopicState>, records: Vec<NewRecord>, answer: Answer<Vec<u64>> },
     /// Remember where a group goes on. Not synced by itself: an older offset repeats, and loses nothing.
     SetOffset { key: String, offset: u64, answer: Answer },
     /// Declare a topic.
@@ -66,9 +66,10 @@ struct Group {
     batch: OwnedWriteBatch,
     bytes: usize,
     time: Timestamp,
-    appends: bool,
     /// By `(topic, partition)`.
     ends: BTreeMap<(u32, u16), End>,
+    /// Who appended, and at which offsets.
+    appended: Vec<(Answer<Vec<u64>>, Vec<u64>)>,
     answers: Vec<Answer>,
 }
 
@@ -77,7 +78,6 @@ struct End {
     topic: Arc<TopicState>,
     next: u64,
     total: u64,
-    records: Vec<Record>,
 }
 
 impl Writer {
@@ -94,12 +94,12 @@ impl Writer {
             while let Some(command) = next.take() {
                 match command {
                     Command::Append { topic, records, answer } => {
-                        if !group.appends {
+                        if group.appended.is_empty() {
                             // Not when the group was made: it may have waited for a declaration since.
                             group.time = self.runtime.now();
                         }
-                        group.append(&self.state, &topic, records);
-                        group.answers.push(answer);
+                        let offsets = group.append(&self.state, &topic, &records);
+                        group.appended.push((answer, offsets));
                     }
                     Command::SetOffset { key, offset, answer } => {
                         group.batch.insert(&self.state.rows, key, offset.to_be_bytes());
@@ -142,17 +142,18 @@ impl Writer {
             batch: self.state.database.batch(),
             bytes: 0,
             time: self.runtime.now(),
-            appends: false,
             ends: BTreeMap::new(),
+            appended: Vec::new(),
             answers: Vec::new(),
         }
     }
 
     /// Commits a group, shows what it appended, and answers.
     fn commit(&mut self, group: Group) {
-        let mode = if group.appends { PersistMode::SyncData } else { PersistMode::Buffer };
+        let appends = group.appended.len();
+        let mode = if appends > 0 { PersistMode::SyncData } else { PersistMode::Buffer };
         let begin = self.runtime.monotonic();
-        let written = if group.appends {
+        let written = if appends > 0 {
             let state = Arc::clone(&self.state);
             timed(&state.sync_times, || self.write(group.batch, mode))
         } else {
@@ -162,19 +163,21 @@ impl Writer {
             for ((_, number), end) in group.ends {
                 if let Some(partition) = end.topic.partitions.get(usize::from(number)) {
                     partition.total.store(end.total, Ordering::Release);
-                    partition.keep(end.records);
                     self.appended += end.next - partition.end.send_replace(end.next);
                 }
             }
-            if group.appends
+            if appends > 0
                 && let Err(error) = self.acknowledged.note(self.appended)
             {
                 tracing::warn!(%error, "what was acknowledged was not noted");
             }
         }
-        if group.appends {
+        if appends > 0 {
             let took = self.runtime.monotonic().saturating_sub(begin);
-            self.last = Last { appends: group.answers.len(), took };
+            self.last = Last { appends, took };
+        }
+        for (answer, offsets) in group.appended {
+            let _ = answer.send(written.clone().map(|()| offsets));
         }
         for answer in group.answers {
             let _ = answer.send(written.clone());
@@ -274,8 +277,8 @@ impl Writer {
 }
 
 impl Group {
-    fn append(&mut self, state: &State, topic: &Arc<TopicState>, records: Vec<NewRecord>) {
-        self.appends = true;
+    fn append(&mut self, state: &State, topic: &Arc<TopicState>, records: &[NewRecord]) -> Vec<u64> {
+        let mut offsets = Vec::with_capacity(records.len());
         for record in records {
             let number = partition_of(&record.key, topic.partitions.len() as u16);
             let Some(partition) = topic.partitions.get(usize::from(number)) else { continue };
@@ -283,15 +286,14 @@ impl Group {
                 topic: Arc::clone(topic),
                 next: *partition.end.borrow(),
                 total: partition.total.load(Ordering::Acquire),
-                records: Vec::new(),
             });
             let key = row_key(topic.id, number, end.next);
             end.total += record.bytes() as u64;
-            self.batch.insert(&state.rows, key, encode(&key, self.time, end.total, &record));
+            self.batch.insert(&state.rows, key, encode(&key, self.time, end.total, record));
             self.bytes += record.bytes();
-            let NewRecord { key, value } = record;
-            end.records.push(Record { partition: number, offset: end.next, time: self.time, key, value });
+            offsets.push(end.next);
             end.next += 1;
         }
+        offsets
     }
 }

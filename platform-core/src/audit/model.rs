@@ -118,7 +118,7 @@ impl Occurrence {
             outcome: Outcome::of_type(&event.event_type),
             correlation_id: event.correlation_id.clone(),
             causation_id: event.causation_id,
-            source: Some(Source { store: event.store.clone(), position: event.position }),
+            source: Some(Source { store: event.store.to_string(), position: event.position }),
             count: None,
             data: event.data.to_value(),
         }
@@ -127,6 +127,8 @@ impl Occurrence {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::audit::tlog::ENTRY_BYTES;
     use crate::kernel::{NewEvent, RawId};
@@ -135,7 +137,7 @@ mod tests {
         let event = Event {
             store: "users".into(),
             position: EventPosition { commit: 42, index: 3 },
-            new: NewEvent {
+            new: Arc::new(NewEvent {
                 id: EventId(RawId([1; 16])),
                 event_type: "users.profile_created".into(),
                 subject: "user_1".into(),
@@ -145,7 +147,7 @@ mod tests {
                 correlation_id: "req_1".parse().unwrap(),
                 causation_id: None,
                 data: serde_json::json!({"name": "c2VhbGVk", "b": 1.50, "a": [null]}).into(),
-            },
+            }),
         };
         AuditEntry { index: 7, what: Occurrence::of_event(&event) }
     }

@@ -46,7 +46,7 @@ fn event(number: u64) -> Event {
     Event {
         store: "users".into(),
         position: EventPosition { commit: number, index: 0 },
-        new: NewEvent {
+        new: Arc::new(NewEvent {
             id: EventId(RawId(u128::from(number).to_be_bytes())),
             event_type: format!("users.thing_{}", number % 5),
             subject: format!("user_{}", number % 7),
@@ -56,7 +56,7 @@ fn event(number: u64) -> Event {
             correlation_id: "req_1".parse().unwrap(),
             causation_id: None,
             data: json!({"n": number}).into(),
-        },
+        }),
     }
 }
 

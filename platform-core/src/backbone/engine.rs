@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::generation::{self, Generations};
 use super::lane::{Lane, Progress};
+use super::recent::Recent;
 use super::relay::Relay;
 use super::task::Stopper;
 use super::{Handler, Kind, Order, Parts, Task, Topics, sweeper};
@@ -34,6 +35,7 @@ pub struct Backbone {
     /// Only one rebuild of a handler at a time.
     pub(super) rebuilds: Arc<Mutex<Turns>>,
     pub(super) watched: Arc<Mutex<Watched>>,
+    recent: Recent,
     /// How often it was stopped: whoever waits for handlers stops waiting.
     pub(super) stops: watch::Sender<u64>,
 }
@@ -70,6 +72,7 @@ impl Backbone {
             resumed: Arc::default(),
             rebuilds: Arc::default(),
             watched: Arc::default(),
+            recent: Recent::default(),
             stops: watch::Sender::new(0),
         }
     }
@@ -199,7 +202,8 @@ impl Backbone {
         let relayed = watch::Sender::new(0);
         self.watched.lock().relays.push((Arc::clone(&database.store), relayed.subscribe()));
         let (backends, store) = (self.backends.clone(), Arc::clone(&database.store));
-        let relay = Relay { backends, store, relayed, watched: Arc::clone(&self.watched) };
+        let (watched, recent) = (Arc::clone(&self.watched), self.recent.clone());
+        let relay = Relay { backends, store, relayed, watched, recent };
         let run = |shutdown| relay.run(shutdown);
         stopper.shutdown().start(&*self.backends.runtime, "backbone.relay", run);
     }
@@ -224,7 +228,7 @@ impl Backbone {
         };
         for progress in lanes {
             let (backends, handler) = (self.backends.clone(), Arc::clone(handler));
-            let lane = Lane { backends, handler, generation, progress };
+            let lane = Lane { backends, handler, generation, progress, recent: self.recent.clone() };
             let run = |shutdown| lane.run(shutdown);
             stopper.shutdown().start(&*self.backends.runtime, "backbone.handler", run);
         }

@@ -20,6 +20,7 @@ mod letters;
 mod mark;
 mod parts;
 mod rebuild;
+mod recent;
 mod relay;
 mod retry;
 pub mod saga;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::Shutdown;
 use super::engine::Watched;
+use super::recent::{Recent, Tail};
 use super::retry::Pause;
 use crate::kernel::{Error, Event, EventPosition, Position, Result};
 use crate::ports::Backends;
@@ -40,12 +41,15 @@ pub(super) struct Relay {
     /// Every commit up to here has its events in the log.
     pub(super) relayed: watch::Sender<Position>,
     pub(super) watched: Arc<Mutex<Watched>>,
+    pub(super) recent: Recent,
 }
 
 /// What a relay knows while it runs.
 struct Place {
     /// The last event of each partition of the log, as it was at the start.
     tails: Vec<EventPosition>,
+    /// What handlers find in memory of each partition.
+    recent: Vec<Arc<Tail>>,
     /// The last event that was moved.
     after: EventPosition,
     /// What was moved and is still in the outbox: each event, and its partition.
@@ -66,8 +70,11 @@ impl Relay {
     }
 
     async fn relay(&self, shutdown: &Shutdown, pause: &mut Pause) -> Result<()> {
+        let tails = self.tails().await?;
+        let recent = (0..tails.len() as u16).map(|partition| self.recent.tail(self.store.name(), partition));
         let mut place = Place {
-            tails: self.tails().await?,
+            recent: recent.collect(),
+            tails,
             after: EventPosition::START,
             untrimmed: VecDeque::new(),
             trim_at: TRIM_AFTER,
@@ -115,20 +122,28 @@ impl Relay {
         let events = self.store.outbox(place.after, AT_ONCE).await?;
         let (count, Some((last, _))) = (events.len(), events.last()) else { return Ok(0) };
         let last = *last;
-        let (mut records, mut moved) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut records, mut appended) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut moved = Vec::with_capacity(count);
+        let store: Arc<str> = self.store.name().into();
         for (position, json) in events {
-            let mut event = Event::from_json(&json)?;
-            event.store = self.store.name().to_owned();
-            event.position = position;
+            let event = Event { store: Arc::clone(&store), position, ..Event::from_json(&json)? };
             let partition = partition_of(&event.key, place.tails.len() as u16);
             let there = place.tails.get(usize::from(partition)).is_some_and(|tail| *tail >= position);
             if !there {
-                records.push(NewRecord::new(event.key.clone(), event.to_json()));
+                let json = event.to_json();
+                let bytes = json.len();
+                records.push(NewRecord::new(event.key.clone(), json));
+                appended.push((partition, event, bytes));
             }
             moved.push((position, partition));
         }
         if !records.is_empty() {
-            self.backends.log.append(self.store.name(), records).await?;
+            let offsets = self.backends.log.append(self.store.name(), records).await?;
+            for (offset, (partition, event, bytes)) in offsets.into_iter().zip(appended) {
+                if let Some(recent) = place.recent.get(usize::from(partition)) {
+                    recent.keep(offset, event, bytes);
+                }
+            }
         }
         place.after = last;
         place.untrimmed.extend(moved);

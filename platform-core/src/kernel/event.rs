@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -117,15 +118,15 @@ impl NewEvent {
     }
 }
 
-/// An event as its readers see it.
+/// An event as its readers see it. Its clones share what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The store whose commit published it; also the name of its topic.
-    pub store: String,
+    pub store: Arc<str>,
     /// Where in that store.
     pub position: EventPosition,
     /// The rest.
-    pub new: NewEvent,
+    pub new: Arc<NewEvent>,
 }
 
 impl std::ops::Deref for Event {
@@ -139,7 +140,7 @@ impl std::ops::Deref for Event {
 impl Event {
     /// The CloudEvents JSON format.
     pub fn to_json(&self) -> Vec<u8> {
-        let stored = (!self.store.is_empty()).then_some((self.store.as_str(), self.position));
+        let stored = (!self.store.is_empty()).then_some((&*self.store, self.position));
         Envelope::of(&self.new, stored).to_json()
     }
 
@@ -161,8 +162,8 @@ impl Event {
             actor: Actor,
             correlationid: CorrelationId,
             causationid: Option<EventId>,
-            #[serde(default)]
-            store: String,
+            #[serde(borrow, default)]
+            store: Cow<'a, str>,
             #[serde(default)]
             position: EventPosition,
             data: JsonText,
@@ -176,9 +177,9 @@ impl Event {
             return Err(invalid().with("position", wire.position));
         }
         Ok(Event {
-            store: wire.store,
+            store: wire.store.into(),
             position: wire.position,
-            new: NewEvent {
+            new: Arc::new(NewEvent {
                 id: wire.id,
                 event_type: wire.event_type,
                 subject: wire.subject,
@@ -188,7 +189,7 @@ impl Event {
                 correlation_id: wire.correlationid,
                 causation_id: wire.causationid,
                 data: wire.data,
-            },
+            }),
         })
     }
 
@@ -271,7 +272,7 @@ mod tests {
         Event {
             store: "users".into(),
             position: EventPosition { commit: 42, index: 3 },
-            new: NewEvent {
+            new: Arc::new(NewEvent {
                 id: EventId(RawId([1; 16])),
                 event_type: "users.profile_created".into(),
                 subject: "user_1".into(),
@@ -281,7 +282,7 @@ mod tests {
                 correlation_id: "req_1".parse().unwrap(),
                 causation_id: None,
                 data: serde_json::json!({"n": 1}).into(),
-            },
+            }),
         }
     }
 
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_large_event_is_refused() {
-        let mut new = event().new;
+        let mut new = NewEvent::clone(&event().new);
         new.data = serde_json::Value::String("x".repeat(limits::EVENT_BYTES)).into();
         assert_eq!(new.to_json().unwrap_err().code(), "event.too_large");
     }

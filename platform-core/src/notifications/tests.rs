@@ -1,6 +1,7 @@
 //! The facade over the in-memory store and channel, in virtual time.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -659,7 +660,7 @@ fn handle(world: &World, handler: &dyn Handler, event_type: &str, data: serde_js
         causation_id: None,
         data: data.into(),
     };
-    let event = Event { store: "auth".to_owned(), position: EventPosition::START, new };
+    let event = Event { store: "auth".into(), position: EventPosition::START, new: Arc::new(new) };
     world.run(async {
         let mut work = Work::new(handler.database(), Arc::new(system()));
         handler.handle(&[event], &mut work).await?;

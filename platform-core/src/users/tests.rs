@@ -384,8 +384,9 @@ fn the_handler_destroys_the_key_when_the_command_had_no_time_to() {
     let id = world.add("ada@example.org", None).id;
     let created = world.events().iter().find_map(|event| event.decode::<ProfileCreated>().unwrap()).unwrap();
     let mut event = world.events().remove(0);
-    event.new.event_type = ProfileErased::TYPE.to_owned();
-    event.new.data = json!({ "user_id": id }).into();
+    let new = Arc::make_mut(&mut event.new);
+    new.event_type = ProfileErased::TYPE.to_owned();
+    new.data = json!({ "user_id": id }).into();
     let (eraser, db) = (worker::KeyEraser(world.db.clone()), &world.db);
     let mut work = Work::new(db, Arc::new(system()));
     world.run(eraser.handle(&[event], &mut work)).unwrap();

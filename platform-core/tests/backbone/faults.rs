@@ -124,11 +124,12 @@ impl EventLog for FaultyLog {
         self.0.declare(topic)
     }
 
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>> {
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<u64>>> {
         Box::pin(async move {
+            let mut offsets = Vec::new();
             for record in records {
                 let twice = self.1.roll(100) < self.1.percent.load(Ordering::Relaxed);
-                self.0.append(topic, vec![record.clone()]).await?;
+                offsets.extend(self.0.append(topic, vec![record.clone()]).await?);
                 if twice {
                     self.0.append(topic, vec![record]).await?;
                 }
@@ -136,7 +137,7 @@ impl EventLog for FaultyLog {
                     return Err(Error::unavailable("log.unavailable", "bad weather"));
                 }
             }
-            Ok(())
+            Ok(offsets)
         })
     }
 

@@ -44,7 +44,7 @@ impl EventLog for FaultyLog {
         self.disk.log().declare(topic)
     }
 
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>> {
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<u64>>> {
         Box::pin(async move {
             let (stage, rates) = (&self.stage, &self.stage.settings.log);
             stage.wander(rates.slow).await;
@@ -60,11 +60,11 @@ impl EventLog for FaultyLog {
                 self.disk.append(topic, records.clone()).await?;
                 stage.wander(rates.slow).await;
             }
-            self.disk.append(topic, records).await?;
+            let offsets = self.disk.append(topic, records).await?;
             stage.wander(rates.slow).await;
             match stage.strikes(rates.silent) {
                 true => Err(self.fault(topic, "silent")),
-                false => Ok(()),
+                false => Ok(offsets),
             }
         })
     }

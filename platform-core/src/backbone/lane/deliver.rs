@@ -181,7 +181,7 @@ impl Running<'_> {
             return Ok(());
         };
         let parked = Parked {
-            store: event.store.clone(),
+            store: event.store.to_string(),
             partition: partition.progress.partition,
             key: event.key.clone(),
             count: 1,

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Lane;
 use crate::backbone::mark::{Mark, StoredMark, mark_key, read_marks};
+use crate::backbone::recent::Tail;
 use crate::backbone::{Kind, generation};
 use crate::kernel::{Event, EventPosition, Position, Result};
 use crate::ports::log::{EventLog, Record};
@@ -56,6 +57,7 @@ pub(super) struct Feed {
     /// The next offset to read.
     read_from: u64,
     end: watch::Receiver<u64>,
+    recent: Arc<Tail>,
 }
 
 impl Feed {
@@ -95,7 +97,8 @@ impl Feed {
         }
         progress.next.send_replace(read_from);
         progress.handled.send_replace(mark.map_or(EventPosition::START, |(_, mark)| mark.position));
-        Ok(Feed { progress, mark_key, mark, waiting: VecDeque::new(), read_from, end })
+        let recent = lane.recent.tail(store, partition);
+        Ok(Feed { progress, mark_key, mark, waiting: VecDeque::new(), read_from, end, recent })
     }
 
     /// Reads on when nothing waits.
@@ -104,11 +107,16 @@ impl Feed {
         if !self.waiting.is_empty() || self.read_from >= end {
             return Ok(());
         }
-        let (store, partition) = (&self.progress.store, self.progress.partition);
-        let records = log.read(store, partition, self.read_from, limit).await?;
-        self.read_from = records.last().map_or(end, |last| last.offset + 1);
-        for record in &records {
-            let next = decode(record)?;
+        let mut events = self.recent.from(self.read_from, limit);
+        if events.is_empty() {
+            let (store, partition) = (&self.progress.store, self.progress.partition);
+            let records = log.read(store, partition, self.read_from, limit).await?;
+            events = records.iter().map(decode).collect::<Result<_>>()?;
+        }
+        self.read_from = events.last().map_or(end, |(last, _)| last + 1);
+        for (offset, event) in events {
+            let mark = Mark { position: event.position, offset: offset + 1 };
+            let next = Waiting { event, mark };
             // Nothing waited before: whatever is not behind the one before it is a duplicate.
             if self.waiting.back().is_none_or(|last| last.event.position < next.event.position) {
                 self.waiting.push_back(next);
@@ -146,11 +154,10 @@ impl Feed {
     }
 }
 
-fn decode(record: &Record) -> Result<Waiting> {
+fn decode(record: &Record) -> Result<(u64, Event)> {
     let event = Event::from_json(&record.value)
         .map_err(|error| error.with("partition", record.partition).with("offset", record.offset))?;
-    let mark = Mark { position: event.position, offset: record.offset + 1 };
-    Ok(Waiting { event, mark })
+    Ok((record.offset, event))
 }
 
 /// Whether the record before the mark's offset is the one that the mark names. What retention has

@@ -13,6 +13,7 @@ use futures_util::future::select_all;
 
 pub(super) use feed::Progress;
 
+use super::recent::Recent;
 use super::retry::Pause;
 use super::{Handler, Shutdown};
 use crate::kernel::{BoxFuture, Result};
@@ -30,6 +31,7 @@ pub(super) struct Lane {
     pub(super) generation: u64,
     /// One per partition.
     pub(super) progress: Vec<Arc<Progress>>,
+    pub(super) recent: Recent,
 }
 
 /// A lane at work.

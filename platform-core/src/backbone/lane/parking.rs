@@ -44,7 +44,7 @@ impl Parking {
     }
 
     pub(super) fn contains(&self, event: &Event) -> bool {
-        !self.is_empty() && self.keys.contains_key(&(event.store.clone(), event.key.clone()))
+        !self.is_empty() && self.keys.contains_key(&(event.store.to_string(), event.key.clone()))
     }
 
     /// The key was parked, or is still.

@@ -92,7 +92,7 @@ pub(crate) async fn enqueue(
         .map_err(|error| Error::internal("event.unwritable", "an event is not JSON").because(error))?;
     let letter = Letter {
         id: work.new_id(),
-        store: event.store.clone(),
+        store: event.store.to_string(),
         key: event.key.clone(),
         position: event.position,
         event: event_json,

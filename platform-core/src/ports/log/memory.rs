@@ -51,11 +51,12 @@ impl MemoryLog {
         MemoryLog { state: Arc::default(), runtime, groups: Groups::default() }
     }
 
-    fn add(&self, topic: &str, records: Vec<NewRecord>) -> Result<()> {
+    fn add(&self, topic: &str, records: Vec<NewRecord>) -> Result<Vec<u64>> {
         records.iter().try_for_each(NewRecord::check)?;
         let time = self.runtime.now();
         let mut state = self.state.lock();
         let (declared, partitions) = state.topics.get_mut(topic).ok_or_else(|| undeclared(topic))?;
+        let mut offsets = Vec::with_capacity(records.len());
         for NewRecord { key, value } in records {
             let number = partition_of(&key, declared.partitions);
             let partition = partitions.get_mut(usize::from(number)).ok_or_else(|| undeclared(topic))?;
@@ -64,8 +65,9 @@ impl MemoryLog {
             partition.bytes += size(&record);
             partition.records.push_back(record);
             partition.end.send_replace(offset + 1);
+            offsets.push(offset);
         }
-        Ok(())
+        Ok(offsets)
     }
 }
 
@@ -139,7 +141,7 @@ impl EventLog for MemoryLog {
         })
     }
 
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>> {
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<u64>>> {
         Box::pin(async move { self.add(topic, records) })
     }
 

@@ -124,7 +124,8 @@ pub trait Subscription: Send {
 /// A durable log.
 ///
 /// # Behavior
-/// - `append` returns when the records are durable; they stand in the order of the list.
+/// - `append` returns when the records are durable; they stand in the order of the list. It tells the offset of
+///   each in its partition.
 /// - Records of one key keep their order; the partition of a key never changes.
 /// - Offsets are gapless from 0; retention removes from the front only, and `first` tells where a
 ///   partition begins.
@@ -139,12 +140,12 @@ pub trait EventLog: Send + Sync {
     /// `log.partitions_differ`, `log.unavailable`.
     fn declare<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, Result<()>>;
 
-    /// Appends records; durable when it returns.
+    /// Appends records; durable when it returns. The offset of each, in the order of the list.
     ///
     /// # Errors
     /// `log.undeclared`, `log.too_large` above [`RECORD_BYTES`] (nothing is appended then),
     /// `log.unavailable`.
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<()>>;
+    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<u64>>>;
 
     /// Records of a partition from an offset on, at most `limit`; empty at the end. An offset that
     /// retention removed counts as the first that is still there.

@@ -29,6 +29,14 @@ pub async fn offsets_count_from_zero_without_gaps(place: &dyn Place) {
     }
 }
 
+pub async fn an_append_tells_where_each_record_stands(place: &dyn Place) {
+    let log = open(place).await;
+    log.add(LEFT, 0..3).await;
+    let keys = [RIGHT, LEFT, LEFT, RIGHT];
+    let offsets = log.append(TOPIC, keys.map(|key| NewRecord::new(key, "7")).to_vec()).await.unwrap();
+    assert_eq!(offsets, [0, 3, 4, 1]);
+}
+
 pub async fn records_of_a_key_stand_in_one_partition_in_order(place: &dyn Place) {
     let log = open(place).await;
     for number in 0..60 {
@@ -62,7 +70,7 @@ pub async fn many_appends_at_once_lose_nothing(place: &dyn Place) {
 
 pub async fn an_append_of_nothing_does_nothing(place: &dyn Place) {
     let log = open(place).await;
-    log.append(TOPIC, Vec::new()).await.unwrap();
+    assert!(log.append(TOPIC, Vec::new()).await.unwrap().is_empty());
     assert_eq!(log.bounds(TOPIC).await.unwrap(), [(0, 0), (0, 0)]);
 }
 

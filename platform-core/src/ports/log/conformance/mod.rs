@@ -60,6 +60,7 @@ macro_rules! __log_cases {
                 the_number_of_partitions_is_fixed, names_and_numbers_that_are_not_allowed_are_refused,
                 a_new_topic_is_empty, topics_are_apart;
             appending: records_stand_in_the_order_of_the_list, offsets_count_from_zero_without_gaps,
+                an_append_tells_where_each_record_stands,
                 records_of_a_key_stand_in_one_partition_in_order, keys_spread_over_the_partitions,
                 many_appends_at_once_lose_nothing, an_append_of_nothing_does_nothing,
                 empty_keys_and_values_come_back, every_byte_comes_back, a_maximal_record_comes_back,

@@ -46,7 +46,7 @@ pub async fn the_envelope_comes_back_unchanged(place: &dyn Place) {
     new.data = serde_json::json!({"text": "ä \" \\ €", "list": [1, null, {"a": 1.5}]}).into();
     store.commit(Batch { events: vec![new.clone()], ..Batch::default() }).await.unwrap();
     let (_, json) = store.outbox(EventPosition::START, 1).await.unwrap().remove(0);
-    assert_eq!(Event::from_json(&json).unwrap().new, new);
+    assert_eq!(*Event::from_json(&json).unwrap().new, new);
 }
 
 pub async fn trimmed_events_are_gone_at_once(place: &dyn Place) {
