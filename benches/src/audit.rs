@@ -28,9 +28,9 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 const TASKS: u64 = 64;
-const USERS: u64 = 12_800;
+const USERS: u64 = 32_000;
 const ACCOUNTS: u64 = 1_000;
 const BATCH: u64 = 8_190;
 const BATCHES: u64 = 60;

@@ -9,6 +9,7 @@ use platform_core::ports::store::{Batch, Commit, CommitError, Prepared, Schema};
 use tokio::sync::{oneshot, watch};
 
 use crate::acknowledged::Acknowledged;
+use crate::priority::yield_to_others;
 
 /// Batches that may wait; a caller beyond that waits for room.
 const QUEUE: usize = 4096;
@@ -75,10 +76,16 @@ impl GroupWriter {
         let (sender, receiver) = flume::bounded(QUEUE);
         let committed = Arc::new(watch::Sender::new(engine.position()));
         let writer = Writer { engine, acknowledged, committed: Arc::clone(&committed), poisoned: false };
+        let is_following = schema.is_following;
         let thread = std::thread::Builder::new()
             .name(format!("store-{}", schema.store))
             .stack_size(512 * 1024)
-            .spawn(move || writer.run(&receiver))
+            .spawn(move || {
+                if is_following {
+                    yield_to_others();
+                }
+                writer.run(&receiver);
+            })
             .map_err(|error| Error::unavailable("store.unavailable", "no thread to write").because(error))?;
         Ok(GroupWriter { schema, queue: Some(sender), thread: Some(thread), committed })
     }

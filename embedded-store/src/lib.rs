@@ -23,6 +23,7 @@ mod key_file;
 mod log;
 mod open;
 mod ordered;
+mod priority;
 mod runtime;
 #[cfg(feature = "sled")]
 mod sled;

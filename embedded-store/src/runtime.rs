@@ -7,6 +7,8 @@ use platform_core::kernel::{BoxFuture, Result, Timestamp, limits};
 use platform_core::ports::runtime::{Job, Runtime, busy};
 use tokio::runtime::Handle;
 
+use crate::priority::yield_to_others;
+
 /// The real [`Runtime`], on a runtime of tokio's.
 pub struct SystemRuntime {
     begin: Instant,
@@ -45,16 +47,6 @@ fn start_pool() -> Option<flume::Sender<Job>> {
         std::thread::Builder::new().name("compute".to_owned()).spawn(work).is_ok()
     });
     (started.count() > 0).then_some(sender)
-}
-
-/// This thread takes what processor time others leave: a hash of 18 ms must not make those wait who would be done
-/// in a fraction of one. The kernel still gives it a tenth beside a busy thread.
-fn yield_to_others() {
-    #[cfg(target_os = "linux")]
-    {
-        // On Linux the niceness is the thread's. Without the right to be nicer it goes on as it is.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
-    }
 }
 
 impl Runtime for SystemRuntime {

@@ -32,6 +32,7 @@ pub(super) const TILES: Collection = Collection::binary("tiles");
 /// The schema of the store.
 pub fn schema() -> Schema {
     Schema::new(STORE, 1, &[ENTRIES, TILES, Head::COLLECTION, Origin::COLLECTION, Signed::COLLECTION])
+        .following()
 }
 
 /// The minute of a time: within it, a query returns entries by number.

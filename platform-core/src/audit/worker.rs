@@ -18,11 +18,11 @@ const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(60);
 /// After an error, before the next attempt.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
-/// Events that become entries in one commit: about two full tiles.
-const EVENTS_OF_A_COMMIT: usize = 512;
-/// Between two commits of a busy log: at most 50 a second, each with its fsync, its marks and its head. Far
+/// Events that become entries in one commit: about four full tiles.
+const EVENTS_OF_A_COMMIT: usize = 1_024;
+/// Between two commits of a busy log: at most 20 a second, each with its fsync, its marks and its head. Far
 /// below the second that an entry may wait for its checkpoint.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Turns every event of every domain into an entry. Entries, tiles, the head of the tree and the mark of
 /// the last event are one commit.

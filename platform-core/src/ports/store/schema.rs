@@ -132,6 +132,8 @@ pub struct Schema {
     pub version: u32,
     /// Its collections; the platform adds those that every store has.
     pub collections: Vec<Collection>,
+    /// What is written to it follows from what was committed elsewhere, and may wait a little.
+    pub is_following: bool,
 }
 
 /// Where a store remembers answers.
@@ -153,7 +155,15 @@ impl Schema {
         let mut all = collections.to_vec();
         all.push(IDEMPOTENCY);
         all.push(INBOX);
-        Schema { store, version, collections: all }
+        Schema { store, version, collections: all, is_following: false }
+    }
+
+    /// The same schema for a store that is written after others: an engine may let what is written to those go
+    /// first where both want the processor.
+    #[must_use]
+    pub fn following(mut self) -> Schema {
+        self.is_following = true;
+        self
     }
 
     /// Checks its names: every engine does so when it opens a store.
