@@ -199,7 +199,13 @@ mod tests {
     const THINGS: Collection = Collection::json("things").indexed(INDEXES, |_, _| Ok(Vec::new()));
 
     fn coded() -> Coded {
-        Coded::of(&Arc::new(Schema { store: "test", version: 1, collections: vec![THINGS] })).unwrap()
+        Coded::of(&Arc::new(Schema {
+            store: "test",
+            version: 1,
+            collections: vec![THINGS],
+            is_following: false,
+        }))
+        .unwrap()
     }
 
     proptest! {

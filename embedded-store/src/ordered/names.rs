@@ -181,7 +181,8 @@ mod tests {
     fn a_code_is_kept_when_its_name_goes_and_comes_back() {
         const BY_MAIL: &[Index] = &[Index::one("by_mail")];
         let people = Collection::json("people").indexed(BY_MAIL, |_, _| Ok(Vec::new()));
-        let schema = |collections| Arc::new(Schema { store: "shop", version: 1, collections });
+        let schema =
+            |collections| Arc::new(Schema { store: "shop", version: 1, collections, is_following: false });
         let (first, second) =
             (schema(vec![people]), schema(vec![Collection::json("orders"), Collection::json("people")]));
         let mut names = Names::default();

@@ -27,17 +27,13 @@ impl Backbone {
         if handler.kind() != Kind::Projection || handler.generations().is_empty() {
             return Err(Error::invalid("backbone.not_rebuildable", "only a projection with generations"));
         }
+        let asked = generation::read(handler.database(), name).await?.1;
         let turn = self.turn(handler.name());
-        let _turn = match turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let turn = turn.lock().await;
-                if generation::read(handler.database(), name).await?.1.building.is_none() {
-                    return Ok(());
-                }
-                turn
-            }
-        };
+        let _turn = turn.lock().await;
+        if generation::read(handler.database(), name).await?.1.live != asked.live {
+            // It was rebuilt while we waited.
+            return Ok(());
+        }
         self.remove_retired(&*handler).await?;
         let before = generation::read(handler.database(), name).await?.1;
         self.check_history(&*handler, before.history_gone).await?;

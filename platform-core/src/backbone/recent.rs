@@ -13,7 +13,10 @@ const BYTES: usize = 128 << 10;
 /// The last events of each partition, as the relays had them in hand: handlers find most of what they are given here,
 /// and need neither read nor parse a record for it.
 #[derive(Default, Clone)]
-pub(super) struct Recent(Arc<Mutex<BTreeMap<(String, u16), Arc<Tail>>>>);
+pub(super) struct Recent(Arc<Mutex<Tails>>);
+
+/// By store and partition.
+type Tails = BTreeMap<(String, u16), Arc<Tail>>;
 
 impl Recent {
     /// The end of a partition.
