@@ -12,7 +12,7 @@ use platform_core::kernel::{Error, Result};
 pub(crate) struct Folder {
     path: PathBuf,
     /// `None` when it is only read.
-    _lock: Option<File>,
+    lock: Option<File>,
     open: Mutex<BTreeSet<&'static str>>,
 }
 
@@ -65,7 +65,7 @@ impl Folder {
     }
 
     fn new(path: &Path, lock: Option<File>) -> Arc<Folder> {
-        Arc::new(Folder { path: path.to_owned(), _lock: lock, open: Mutex::default() })
+        Arc::new(Folder { path: path.to_owned(), lock, open: Mutex::default() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -74,7 +74,7 @@ impl Folder {
 
     /// Whether it is only read.
     pub(crate) fn is_read_only(&self) -> bool {
-        self._lock.is_none()
+        self.lock.is_none()
     }
 
     /// # Errors
@@ -84,6 +84,15 @@ impl Folder {
             return Err(Error::unavailable("store.locked", "the store is open already").with("store", store));
         }
         Ok(StoreLock { folder: Arc::clone(self), store })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Said, not left to the closing of the file: a child that was forked meanwhile has it open, too.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 

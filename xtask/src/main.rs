@@ -1,8 +1,10 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` passes everything that must hold before a change lands: format, lints, each
-//! domain built alone, some hundred seeds of the simulation, all tests. It installs what the tests need and the
-//! machine lacks. `cargo xtask peers` installs what the benches measure beside ours.
+//! domain built alone, some hundred seeds of the simulation, the Python module with its tests, all tests. It
+//! installs what the tests need and the machine lacks. `cargo xtask peers` installs what the benches measure beside ours.
+
+mod python;
 
 use std::process::{Command, ExitCode};
 
@@ -26,10 +28,14 @@ fn main() -> ExitCode {
         "test" => install(&PROGRAMS).and_then(|()| test()),
         "peers" => install(&PEERS),
         "features" => features(),
+        "python" => python::python(&std::env::args().skip(2).collect::<Vec<_>>()),
         "faults" => faults(&std::env::args().skip(2).collect::<Vec<_>>()),
         "simulate" => simulate(&std::env::args().skip(2).collect::<Vec<_>>()),
-        _ => Err("usage: cargo xtask test | features | simulate [OPTIONS] | faults [TIMES [FROM]] | peers"
-            .to_owned()),
+        _ => Err(
+            "usage: cargo xtask test | features | python [stubs | OPTIONS OF PYTEST] | simulate [OPTIONS] | \
+                  faults [TIMES [FROM]] | peers"
+                .to_owned(),
+        ),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +53,7 @@ fn test() -> Result<(), String> {
     // The same seeds every time: who changes something else must not meet an old fault. Fresh ones are
     // `cargo xtask simulate`'s.
     simulate(&["--seeds", "300", "--from", "1", "--planted"].map(str::to_owned))?;
+    python::python(&[])?;
     // The runner's own summary lines come last.
     cargo(&["test", "--workspace", "--exclude", "benches", "--all-features", "--no-fail-fast"])
 }
@@ -93,11 +100,15 @@ fn install(programs: &[(&str, &str)]) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
+    install_packages(&missing)
+}
+
+fn install_packages(packages: &[&str]) -> Result<(), String> {
     if !is_there("apt-get") {
-        return Err(format!("please install: {}", missing.join(" ")));
+        return Err(format!("please install: {}", packages.join(" ")));
     }
     run(Command::new("apt-get").arg("update").arg("--quiet=2"))?;
-    run(Command::new("apt-get").args(["install", "--yes", "--quiet=2"]).args(missing))
+    run(Command::new("apt-get").args(["install", "--yes", "--quiet=2"]).args(packages))
 }
 
 fn is_there(program: &str) -> bool {

@@ -1,0 +1,213 @@
+//! An open platform: its tokio runtime, the calls that are under way, and how all of it ends.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use platform_core::Platform;
+use platform_core::kernel::{Error, Result};
+use pyo3::prelude::*;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::call::Completion;
+use crate::error::{closed, forked};
+use crate::fork::generation;
+
+/// How long a closing waits for calls of other threads, and for its own tasks.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// An open platform, shared by everything that was made from it. The last one to go closes it.
+pub(crate) struct Core {
+    generation: u64,
+    path: PathBuf,
+    handle: Handle,
+    calls: Arc<Calls>,
+    /// `None` when it is closed.
+    platform: RwLock<Option<Platform>>,
+    runtime: Mutex<Option<Runtime>>,
+    delivery: Mutex<Option<mpsc::Sender<Completion>>>,
+}
+
+/// What is open, for the end of the interpreter.
+static OPEN: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+
+/// Closes everything that is open. Not to be called with the interpreter held.
+pub(crate) fn close_all() {
+    // In a child of a fork whoever held the lock may have stayed behind: and there is nothing to be closed.
+    let open = OPEN.try_lock_for(CLOSE_WITHIN / 10).map(|mut open| std::mem::take(&mut *open));
+    for core in open.unwrap_or_default().iter().filter_map(Weak::upgrade) {
+        core.close();
+    }
+}
+
+/// Calls under way.
+#[derive(Default)]
+struct Calls {
+    number: AtomicUsize,
+    lock: Mutex<()>,
+    ended: Condvar,
+}
+
+/// One call under way: a closing waits until it is dropped.
+pub(crate) struct UnderWay(Arc<Calls>);
+
+impl Core {
+    /// Opens a folder, with a runtime of its own.
+    ///
+    /// # Errors
+    /// As [`embedded_store::open`]; `platform.no_threads`.
+    pub(crate) fn open(path: PathBuf) -> Result<Arc<Core>> {
+        let no_threads = |error| {
+            Error::unavailable("platform.no_threads", "the platform's threads cannot be started")
+                .because(error)
+        };
+        let runtime =
+            Builder::new_multi_thread().enable_all().thread_name("platform").build().map_err(no_threads)?;
+        let platform = runtime.block_on(embedded_store::open(&path))?;
+        let (sender, finished) = mpsc::channel::<Completion>();
+        // Tasks of the runtime never wait for the interpreter: this thread does, for all of them.
+        let deliver = move || {
+            while let Ok(first) = finished.recv() {
+                // No interpreter any more, nobody who waits.
+                let _ = Python::try_attach(|py| {
+                    first.wake(py);
+                    finished.try_iter().for_each(|next| next.wake(py));
+                });
+            }
+        };
+        std::thread::Builder::new().name("platform-wake".to_owned()).spawn(deliver).map_err(no_threads)?;
+        let core = Arc::new(Core {
+            generation: generation(),
+            path,
+            handle: runtime.handle().clone(),
+            calls: Arc::default(),
+            platform: RwLock::new(Some(platform)),
+            runtime: Mutex::new(Some(runtime)),
+            delivery: Mutex::new(Some(sender)),
+        });
+        let mut open = OPEN.lock();
+        open.retain(|core| core.strong_count() > 0);
+        open.push(Arc::downgrade(&core));
+        Ok(core)
+    }
+
+    /// The platform for one call, which a closing waits for.
+    ///
+    /// # Errors
+    /// `platform.forked`, `platform.closed`.
+    pub(crate) fn begin(&self) -> Result<(Platform, UnderWay)> {
+        self.check_process()?;
+        let platform = self.platform.read();
+        let platform = platform.as_ref().ok_or_else(closed)?.clone();
+        self.calls.number.fetch_add(1, Ordering::Relaxed);
+        Ok((platform, UnderWay(Arc::clone(&self.calls))))
+    }
+
+    /// What answers from memory: without a trace among the calls.
+    ///
+    /// # Errors
+    /// As [`Core::begin`].
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&Platform) -> Result<T>) -> Result<T> {
+        self.check_process()?;
+        call(self.platform.read().as_ref().ok_or_else(closed)?)
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_foreign() || self.platform.read().is_none()
+    }
+
+    /// Where to send what wakes whoever awaits a call; `None` when it is closed.
+    pub(crate) fn delivery(&self) -> Option<mpsc::Sender<Completion>> {
+        self.delivery.lock().clone()
+    }
+
+    /// Lets the calls under way end, then stops and closes everything; a second time it does nothing. Not to be
+    /// called with the interpreter held, nor by a task of the runtime.
+    pub(crate) fn close(&self) {
+        if self.is_foreign() {
+            return;
+        }
+        let Some(platform) = self.platform.write().take() else { return };
+        self.calls.wait(CLOSE_WITHIN);
+        let runtime = self.runtime.lock().take();
+        if let Some(runtime) = runtime {
+            runtime.block_on(platform.stop());
+            // The stores close with the last handle.
+            drop(platform);
+            self.delivery.lock().take();
+            runtime.shutdown_timeout(CLOSE_WITHIN);
+        }
+    }
+
+    /// Whether this is a child of the process that opened it: its threads are not here, its locks may be held by
+    /// nobody for ever. Nothing but this may be asked then.
+    fn is_foreign(&self) -> bool {
+        self.generation != generation()
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if self.is_foreign() { Err(forked()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            // Closing would wait for threads that are not here, and write to the parent's files.
+            std::mem::forget(self.platform.get_mut().take());
+            std::mem::forget(self.runtime.get_mut().take());
+            std::mem::forget(self.delivery.get_mut().take());
+            return;
+        }
+        if self.platform.get_mut().is_none() {
+            return;
+        }
+        if Handle::try_current().is_ok() {
+            // A runtime cannot wait for its own end.
+            let (platform, runtime) = (self.platform.get_mut().take(), self.runtime.get_mut().take());
+            std::thread::spawn(move || {
+                if let (Some(platform), Some(runtime)) = (platform, runtime) {
+                    runtime.block_on(platform.stop());
+                    drop(platform);
+                    runtime.shutdown_timeout(CLOSE_WITHIN);
+                }
+            });
+            return;
+        }
+        let core: &Core = self;
+        if Python::try_attach(|py| py.detach(|| core.close())).is_none() {
+            core.close();
+        }
+    }
+}
+
+impl Calls {
+    fn wait(&self, within: Duration) {
+        let until = Instant::now() + within;
+        let mut lock = self.lock.lock();
+        while self.number.load(Ordering::Acquire) > 0 {
+            if self.ended.wait_until(&mut lock, until).timed_out() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.number.fetch_sub(1, Ordering::Release) == 1 {
+            let _lock = self.0.lock.lock();
+            self.0.ended.notify_all();
+        }
+    }
+}
