@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::call::Completion;
 use crate::error::{closed, forked};
-use crate::fork::generation;
+use crate::fork::{Open, generation, is_heir};
 
 /// How long a closing waits for calls of other threads, and for its own tasks.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ pub(crate) struct Core {
     platform: RwLock<Option<Platform>>,
     runtime: Mutex<Option<Runtime>>,
     delivery: Mutex<Option<mpsc::Sender<Completion>>>,
+    /// Until everything of it has ended.
+    open: Mutex<Option<Open>>,
 }
 
 /// What is open, for the end of the interpreter.
@@ -57,8 +59,12 @@ impl Core {
     /// Opens a folder, with a runtime of its own.
     ///
     /// # Errors
-    /// As [`embedded_store::open`]; `platform.no_threads`.
+    /// As [`embedded_store::open`]; `platform.forked`, `platform.no_threads`.
     pub(crate) fn open(path: PathBuf) -> Result<Arc<Core>> {
+        if is_heir() {
+            return Err(forked());
+        }
+        let open = Open::count();
         let no_threads = |error| {
             Error::unavailable("platform.no_threads", "the platform's threads cannot be started")
                 .because(error)
@@ -86,10 +92,11 @@ impl Core {
             platform: RwLock::new(Some(platform)),
             runtime: Mutex::new(Some(runtime)),
             delivery: Mutex::new(Some(sender)),
+            open: Mutex::new(Some(open)),
         });
-        let mut open = OPEN.lock();
-        open.retain(|core| core.strong_count() > 0);
-        open.push(Arc::downgrade(&core));
+        let mut all = OPEN.lock();
+        all.retain(|core| core.strong_count() > 0);
+        all.push(Arc::downgrade(&core));
         Ok(core)
     }
 
@@ -146,6 +153,7 @@ impl Core {
             drop(platform);
             self.delivery.lock().take();
             runtime.shutdown_timeout(CLOSE_WITHIN);
+            self.open.lock().take();
         }
     }
 
@@ -167,6 +175,7 @@ impl Drop for Core {
             std::mem::forget(self.platform.get_mut().take());
             std::mem::forget(self.runtime.get_mut().take());
             std::mem::forget(self.delivery.get_mut().take());
+            std::mem::forget(self.open.get_mut().take());
             return;
         }
         if self.platform.get_mut().is_none() {
@@ -175,7 +184,9 @@ impl Drop for Core {
         if Handle::try_current().is_ok() {
             // A runtime cannot wait for its own end.
             let (platform, runtime) = (self.platform.get_mut().take(), self.runtime.get_mut().take());
+            let open = self.open.get_mut().take();
             std::thread::spawn(move || {
+                let _open = open;
                 if let (Some(platform), Some(runtime)) = (platform, runtime) {
                     runtime.block_on(platform.stop());
                     drop(platform);

@@ -27,12 +27,12 @@ pub(crate) fn closed() -> Error {
     Error::conflict("platform.closed", "the platform is closed")
 }
 
-/// The error of a child process that uses its parent's platform.
+/// The error of a child process of one that had a platform open.
 pub(crate) fn forked() -> Error {
     Error::conflict(
         "platform.forked",
-        "the platform was opened before fork(), and its threads stayed behind: open one in this process, \
-         or start processes with multiprocessing's method \"spawn\"",
+        "this process was forked while a platform was open, and the platform's threads stayed behind: open \
+         platforms after fork(), or start processes with multiprocessing's method \"spawn\"",
     )
 }
 

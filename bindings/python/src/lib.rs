@@ -9,11 +9,16 @@
 //! - `planted`: what the tests ask for, in builds for development only.
 //! - `values`, `typed`, `error`, `stubs`: what crosses the border, and how the stubs name it.
 
+mod audit;
+mod auth;
 mod call;
 mod core;
 mod domain;
 mod error;
+mod flags;
 mod fork;
+mod gateway;
+mod notifications;
 mod opening;
 mod pages;
 #[cfg(debug_assertions)]
@@ -25,7 +30,6 @@ mod stubs;
 mod transactions;
 mod typed;
 mod users;
-#[allow(dead_code, unused_imports, reason = "auth and flags are to come")]
 mod values;
 mod view;
 mod wait;
@@ -50,6 +54,12 @@ macro_rules! records {
 }
 
 records! {
+    audit::AuditEntry, audit::AuditSource, audit::ConsistencyProof, audit::EntryProof,
+    auth::Jwk, auth::Session, auth::TokenPair,
+    flags::BulkEvaluation, flags::Flag, flags::FlagEvaluation, flags::FlagRevision, flags::FlagSet, flags::VariantCount,
+    gateway::Route,
+    notifications::DeliveryAttempt, notifications::Notification, notifications::Preferences, notifications::Rendered,
+    notifications::Template, notifications::TemplateParts,
     transactions::Account, transactions::AccountBalances, transactions::Asset, transactions::AssetCheck,
     transactions::BatchItem, transactions::LedgerCheck, transactions::LedgerCounts, transactions::LedgerVerification,
     transactions::NewTransfer, transactions::PageProof, transactions::PageProofs, transactions::Transfer,

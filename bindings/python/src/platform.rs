@@ -95,6 +95,11 @@ macro_rules! platforms {
 }
 
 platforms! {
+    audit: audit Audit AsyncAudit, "The audit trail.";
+    auth: auth Auth AsyncAuth, "Accounts, logins, sessions and tokens.";
+    flags: flags Flags AsyncFlags, "Feature flags.";
+    gateway: gateway Gateway AsyncGateway, "Routes, and who may use them.";
+    notifications: notifications Notifications AsyncNotifications, "Messages to people.";
     transactions: transactions Transactions AsyncTransactions, "Assets, accounts and transfers.";
     users: users Users AsyncUsers, "Profiles, roles, permissions.";
 }

@@ -136,6 +136,7 @@ macro_rules! record {
             $(
                 $(#[doc = $field_doc])*
                 #[getter]
+                #[allow(clippy::wrong_self_convention)]
                 fn $field(&self) -> $type {
                     let $it = &self.0;
                     $value

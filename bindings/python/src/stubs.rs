@@ -67,7 +67,12 @@ impl Class {
             line(out, 1, &format!("def {}(self) -> {}:", field.name, field.hint));
             docstring(out, 2, field.doc, &[]);
         }
+        let hides_list = self.methods.iter().any(|method| method.name == "list");
         for method in &self.methods {
+            let mut method = method.clone();
+            if hides_list {
+                method.returns = method.returns.replace("list[", "builtins.list[");
+            }
             method.write(out);
         }
         if let Some(constructor) = &self.record {
@@ -150,6 +155,9 @@ pub(crate) fn stubs(
     let mut out =
         "# Made from the tables in bindings/python/src by `cargo xtask python stubs`: not to be edited.\n\n"
             .to_owned();
+    if uses(&body, "builtins") {
+        out.push_str("import builtins\n");
+    }
     for (module, names) in IMPORTS.iter().chain([&("platform_core._ids", IDS)]) {
         let used: Vec<&str> = names.iter().copied().filter(|name| uses(&body, name)).collect();
         line(&mut out, 0, &format!("from {module} import {}", used.join(", ")));

@@ -15,7 +15,7 @@ use pyo3::types::PyTuple;
 use crate::domain::domain;
 use crate::record::record;
 use crate::typed::Typed;
-use crate::values::{Decimal, Id, Time, literal};
+use crate::values::{Decimal, Id, Many, Time, literal};
 
 literal! {
     /// Where a transfer stands.
@@ -416,7 +416,7 @@ domain! {
     ///
     /// Raises ``InvalidInputError`` (``ledger.empty_batch``, ``ledger.batch_too_large``); of a linked batch what refused
     /// the one that failed, with its ``index`` in the context.
-    command transfer_batch(transfers: Batch; linked: bool = false) -> Items,
+    command transfer_batch(transfers: Batch; linked: bool = false) -> Many<CoreItem, BatchItem>,
     example {
         /// >>> done = p.transactions.transfer_batch([
         /// ...     (bank.id, purse.id, "EUR", "1.00"),
@@ -427,7 +427,7 @@ domain! {
     },
     |platform, context| {
         let batch = TransferBatch { transfers: transfers.0, linked };
-        platform.transactions().transfer_batch(&context, &batch).await.map(|result| Items(result.items))
+        platform.transactions().transfer_batch(&context, &batch).await.map(|result| result.items)
     };
 
     /// Posts a pending transfer, all of it or a part; the rest is released (permission ``ledger:transfer``).
@@ -534,24 +534,4 @@ domain! {
         /// 'main'
     },
     |platform, context| platform.transactions().page_proofs(&context, id.0).await;
-}
-
-/// The items of a batch, not yet Python's.
-pub(crate) struct Items(Vec<CoreItem>);
-
-impl Typed for Items {
-    fn output() -> String {
-        Vec::<BatchItem>::output()
-    }
-}
-
-impl<'py> IntoPyObject<'py> for Items {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let items: Vec<BatchItem> = self.0.into_iter().map(BatchItem).collect();
-        items.into_pyobject(py)
-    }
 }

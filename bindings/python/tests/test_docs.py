@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import re
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -64,3 +65,16 @@ def test_a_method_has_docs_and_an_example(domain: str, method: str) -> None:
     awaited = inspect.getdoc(getattr(getattr(platform_core, f"Async{domain.capitalize()}"), method)) or ""
     assert awaited.splitlines()[0] == text.splitlines()[0]
     assert ">>>" not in awaited
+
+
+@pytest.mark.parametrize("readme", ["README.md", "../../README.md"])
+def test_the_programs_of_the_readmes_run(readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / readme).read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert programs
+    for number, program in enumerate(programs):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        exec(compile(program, readme, "exec"), {})
+        assert (folder / "data").is_dir()

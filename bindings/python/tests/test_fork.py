@@ -24,7 +24,8 @@ p.users.create("ada@example.org")
 child = os.fork()
 if child == 0:
     for call in [lambda: p.users.create("child@example.org"), lambda: list(p.users.search()), p.settled,
-                 lambda: p.acting_as("child").users.has_administrator()]:
+                 lambda: p.acting_as("child").users.has_administrator(),
+                 lambda: Platform.open({str(folder.parent / "of-child")!r})]:
         try:
             call()
         except ConflictError as error:
@@ -34,8 +35,6 @@ if child == 0:
     p.close()
     del p, call
     gc.collect()
-    with Platform.open({str(folder.parent / "of-child")!r}) as own:
-        own.users.create("child@example.org")
     sys.exit(7)
 _, status = os.waitpid(child, 0)
 print(os.waitstatus_to_exitcode(status), [user.email for user in p.users.search()], flush=True)
@@ -44,7 +43,7 @@ Platform.open({str(folder)!r}).close()
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "refused\n" * 4 + "7 ['ada@example.org']\n"
+    assert done.stdout == "refused\n" * 5 + "7 ['ada@example.org']\n"
 
 
 def child(p: Platform) -> str:
@@ -88,3 +87,21 @@ def test_a_child_that_lives_on_does_not_keep_the_folder(folder: Path) -> None:
     finally:
         os.close(writing)
         os.waitpid(pid, 0)
+
+
+def test_a_child_of_a_process_without_an_open_platform_opens_one(folder: Path) -> None:
+    script = f"""
+import os, sys
+from platform_core import Platform
+Platform.open({str(folder)!r}).close()
+child = os.fork()
+if child == 0:
+    with Platform.open({str(folder)!r}) as own:
+        own.users.create("child@example.org")
+    sys.exit(7)
+_, status = os.waitpid(child, 0)
+with Platform.open({str(folder)!r}) as p:
+    print(os.waitstatus_to_exitcode(status), [user.email for user in p.users.search()])
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "7 ['child@example.org']\n")

@@ -1,12 +1,13 @@
 # Made from the tables in bindings/python/src by `cargo xtask python stubs`: not to be edited.
 
-from collections.abc import AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping
+import builtins
+from collections.abc import AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from os import PathLike
 from types import GenericAlias, TracebackType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, final
-from platform_core._ids import AccountId, SessionId, TransferId, UserId
+from platform_core._ids import AccountId, EventId, NotificationId, SessionId, TransferId, UserId
 
 _Item = TypeVar("_Item", covariant=True)
 
@@ -52,6 +53,21 @@ class Platform:
         /,
     ) -> None: ...
     @property
+    def audit(self) -> Audit:
+        """The audit trail."""
+    @property
+    def auth(self) -> Auth:
+        """Accounts, logins, sessions and tokens."""
+    @property
+    def flags(self) -> Flags:
+        """Feature flags."""
+    @property
+    def gateway(self) -> Gateway:
+        """Routes, and who may use them."""
+    @property
+    def notifications(self) -> Notifications:
+        """Messages to people."""
+    @property
     def transactions(self) -> Transactions:
         """Assets, accounts and transfers."""
     @property
@@ -92,6 +108,21 @@ class AsyncPlatform:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+    @property
+    def audit(self) -> AsyncAudit:
+        """The audit trail."""
+    @property
+    def auth(self) -> AsyncAuth:
+        """Accounts, logins, sessions and tokens."""
+    @property
+    def flags(self) -> AsyncFlags:
+        """Feature flags."""
+    @property
+    def gateway(self) -> AsyncGateway:
+        """Routes, and who may use them."""
+    @property
+    def notifications(self) -> AsyncNotifications:
+        """Messages to people."""
     @property
     def transactions(self) -> AsyncTransactions:
         """Assets, accounts and transfers."""
@@ -168,6 +199,961 @@ class Page(Generic[_Item]):
         """Where the next page begins; ``None`` on the last."""
     def __iter__(self) -> Iterator[_Item]: ...
     def __len__(self) -> int: ...
+
+@final
+class Audit:
+    """The audit trail: a log that only grows, with proofs. What happens is in it milliseconds later (``settled`` waits for
+    that).
+    """
+    def events(
+        self,
+        *,
+        actor: str | None = None,
+        subject: str | None = None,
+        action: str | None = None,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+    ) -> Pages[AuditEntry]:
+        """The entries that fit everything that is given, newest first (permission ``audit:read``). ``from_time`` is inclusive,
+        ``to_time`` is not.
+
+        >>> p.settled()
+        >>> [entry.action for entry in p.audit.events(subject=ada.id)]
+        ['users.profile_created']
+        """
+    def event(self, index: int) -> AuditEntry:
+        """One entry (permission ``audit:read``).
+
+        Raises ``NotFoundError`` (``audit.not_found``).
+
+        >>> p.audit.event(0).index
+        0
+        """
+    def checkpoint(self) -> str:
+        """The signed checkpoint over all entries (C2SP tlog-checkpoint; permission ``audit:read``).
+
+        >>> p.audit.checkpoint().splitlines()[0].startswith("localhost/audit")
+        True
+        """
+    def verifier_key(self) -> str:
+        """The key that checks the checkpoints, as a C2SP verifier key (permission ``audit:read``).
+
+        >>> p.audit.verifier_key().startswith("localhost/audit")
+        True
+        """
+    def proof(self, index: int) -> EntryProof:
+        """Proof that an entry is in the log; it is verified before it is given out (permission ``audit:read``).
+
+        Raises ``NotFoundError`` (``audit.not_found``), ``DataLossError`` (``audit.damaged``).
+
+        >>> p.audit.proof(0).index
+        0
+        """
+    def proofs(self, indexes: Sequence[int]) -> list[EntryProof]:
+        """Proofs of several entries under the same checkpoint, in their order (permission ``audit:read``).
+
+        Raises as ``proof`` does.
+
+        >>> [proof.index for proof in p.audit.proofs([0])]
+        [0]
+        """
+    def consistency(self, from_size: int, *, to_size: int | None = None) -> ConsistencyProof:
+        """Proof that the log of ``from_size`` entries is the beginning of the log of ``to_size`` entries (of all that are signed
+        when absent; permission ``audit:read``).
+
+        Raises ``InvalidInputError`` (``audit.invalid_range``), ``DataLossError`` (``audit.damaged``).
+
+        >>> p.audit.consistency(1).from_size
+        1
+        """
+    def resource(self, path: str) -> bytes:
+        """A part of the log under its path of C2SP tlog-tiles: ``checkpoint``, ``tile/…``, ``tile/entries/…`` (permission
+        ``audit:read``).
+
+        Raises ``InvalidInputError`` (``audit.invalid_path``), ``NotFoundError`` (``audit.not_found``).
+
+        >>> p.audit.resource("checkpoint").decode() == p.audit.checkpoint()
+        True
+        """
+    def record_denied(self, action: str, subject: str) -> None:
+        """Records that whoever acts was refused something by the application: ``action`` is what was attempted (a method and a
+        route), ``subject`` what it was attempted on, without anything personal. It never waits; above ten a second of one
+        client denials become counted entries.
+
+        >>> p.acting_as(Principal.anonymous()).audit.record_denied("GET /orders", "orders")
+        """
+    def reorigin(self) -> str:
+        """Begins a new log with an origin and a key of its own (permission ``audit:manage``); gives its verifier key.
+
+        >>> before = p.audit.verifier_key()
+        >>> p.audit.reorigin() != before
+        True
+        """
+
+@final
+class AsyncAudit:
+    """The audit trail: a log that only grows, with proofs. What happens is in it milliseconds later (``settled`` waits for
+    that).
+    """
+    def events(
+        self,
+        *,
+        actor: str | None = None,
+        subject: str | None = None,
+        action: str | None = None,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+    ) -> AsyncPages[AuditEntry]:
+        """The entries that fit everything that is given, newest first (permission ``audit:read``). ``from_time`` is inclusive,
+        ``to_time`` is not.
+        """
+    async def event(self, index: int) -> AuditEntry:
+        """One entry (permission ``audit:read``).
+
+        Raises ``NotFoundError`` (``audit.not_found``).
+        """
+    async def checkpoint(self) -> str:
+        """The signed checkpoint over all entries (C2SP tlog-checkpoint; permission ``audit:read``)."""
+    async def verifier_key(self) -> str:
+        """The key that checks the checkpoints, as a C2SP verifier key (permission ``audit:read``)."""
+    async def proof(self, index: int) -> EntryProof:
+        """Proof that an entry is in the log; it is verified before it is given out (permission ``audit:read``).
+
+        Raises ``NotFoundError`` (``audit.not_found``), ``DataLossError`` (``audit.damaged``).
+        """
+    async def proofs(self, indexes: Sequence[int]) -> list[EntryProof]:
+        """Proofs of several entries under the same checkpoint, in their order (permission ``audit:read``).
+
+        Raises as ``proof`` does.
+        """
+    async def consistency(self, from_size: int, *, to_size: int | None = None) -> ConsistencyProof:
+        """Proof that the log of ``from_size`` entries is the beginning of the log of ``to_size`` entries (of all that are signed
+        when absent; permission ``audit:read``).
+
+        Raises ``InvalidInputError`` (``audit.invalid_range``), ``DataLossError`` (``audit.damaged``).
+        """
+    async def resource(self, path: str) -> bytes:
+        """A part of the log under its path of C2SP tlog-tiles: ``checkpoint``, ``tile/…``, ``tile/entries/…`` (permission
+        ``audit:read``).
+
+        Raises ``InvalidInputError`` (``audit.invalid_path``), ``NotFoundError`` (``audit.not_found``).
+        """
+    def record_denied(self, action: str, subject: str) -> None:
+        """Records that whoever acts was refused something by the application: ``action`` is what was attempted (a method and a
+        route), ``subject`` what it was attempted on, without anything personal. It never waits; above ten a second of one
+        client denials become counted entries.
+        """
+    async def reorigin(self) -> str:
+        """Begins a new log with an origin and a key of its own (permission ``audit:manage``); gives its verifier key."""
+
+@final
+class Auth:
+    """Accounts, logins, sessions and tokens."""
+    def register(
+        self,
+        email: str,
+        password: str,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> UserId:
+        """Registers: makes a profile with a password, usable for a login at once. The password has 15 to 1,024 bytes.
+
+        Raises ``AlreadyExistsError`` (``auth.email_taken``), ``InvalidInputError`` (``auth.password_too_weak`` and others),
+        ``UnavailableError`` (``runtime.busy``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password", name="Grace")
+        >>> p.users.get(grace).name
+        'Grace'
+        """
+    def login(self, email: str, password: str) -> TokenPair:
+        """Signs in with address and password. ``acting_as(Principal.anonymous(), address=…)`` says from where, which the lockout
+        goes by.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_credentials``), ``LimitExceededError`` (``auth.too_many_attempts``),
+        ``UnavailableError`` (``runtime.busy``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> p.auth.login("grace@example.org", "a long enough password").token_type
+        'Bearer'
+        """
+    def refresh(self, refresh_token: str) -> TokenPair:
+        """Exchanges a refresh token for a new pair. A token is spent once.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_refresh_token`` and others).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> p.auth.refresh(pair.refresh_token).refresh_token != pair.refresh_token
+        True
+        """
+    def logout(self, *, refresh_token: str | None = None) -> None:
+        """Ends the session of whoever acts, or that of the refresh token. One that has ended already stays so.
+
+        Raises ``UnauthenticatedError`` (``auth.not_signed_in``, ``auth.invalid_refresh_token``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> p.acting_as(p.auth.authenticate(pair.access_token)).auth.logout()
+        """
+    def change_password(self, current_password: str, new_password: str) -> None:
+        """Changes one's own password, and ends every other session of the user.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_credentials``), ``LimitExceededError``
+        (``auth.too_many_attempts``), ``InvalidInputError`` (``auth.password_too_weak``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> themselves = p.acting_as(p.auth.authenticate(pair.access_token))
+        >>> themselves.auth.change_password("a long enough password", "another long password")
+        """
+    def authenticate(self, bearer_token: str) -> Principal:
+        """Whose access token it is, with what they may do at this moment: to be given to ``acting_as``. A token that was
+        verified before is answered from memory; whatever ends or changes what it stands for is effective at once.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_token``, ``auth.token_expired``, ``auth.session_ended``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> p.auth.authenticate(pair.access_token).user_id == grace
+        True
+        """
+    def sessions(self, user: UserId) -> Pages[Session]:
+        """The sessions of a user that have not ended: one's own, or with the permission ``sessions:read``.
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> [session.current for session in p.auth.sessions(grace)]
+        [False]
+        """
+    def revoke_session(self, session: SessionId) -> None:
+        """Ends a session: one's own, or with the permission ``sessions:write``. Effective for its very next request.
+
+        Raises ``NotFoundError`` (``auth.session_not_found``).
+
+        >>> grace = p.auth.register("grace@example.org", "a long enough password")
+        >>> pair = p.auth.login("grace@example.org", "a long enough password")
+        >>> for session in p.auth.sessions(grace):
+        ...     p.auth.revoke_session(session.id)
+        """
+    def rotate_keys(self) -> None:
+        """Makes a new key for signing; the one before still verifies (permission ``auth:rotate_keys``).
+
+        >>> p.auth.rotate_keys()
+        >>> len(p.auth.jwks())
+        2
+        """
+    def jwks(self) -> list[Jwk]:
+        """The public keys that verify access tokens (RFC 7517).
+
+        >>> p.auth.jwks()[0].alg
+        'EdDSA'
+        """
+    def setup_token(self) -> str | None:
+        """The setup token, until there is an administrator: whoever has it may make the first one. It is made anew whenever the
+        folder is opened.
+
+        >>> p.auth.setup_token() is None
+        False
+        """
+    def setup(self, token: str, email: str, password: str) -> TokenPair:
+        """Makes the first administrator (role ``admin``, which holds every permission), and signs them in.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_setup_token``), ``ConflictError`` (``auth.already_set_up``).
+
+        >>> pair = p.auth.setup(p.auth.setup_token(), "root@example.org", "a long enough password")
+        >>> p.users.has_administrator()
+        True
+        """
+
+@final
+class AsyncAuth:
+    """Accounts, logins, sessions and tokens."""
+    async def register(
+        self,
+        email: str,
+        password: str,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> UserId:
+        """Registers: makes a profile with a password, usable for a login at once. The password has 15 to 1,024 bytes.
+
+        Raises ``AlreadyExistsError`` (``auth.email_taken``), ``InvalidInputError`` (``auth.password_too_weak`` and others),
+        ``UnavailableError`` (``runtime.busy``).
+        """
+    async def login(self, email: str, password: str) -> TokenPair:
+        """Signs in with address and password. ``acting_as(Principal.anonymous(), address=…)`` says from where, which the lockout
+        goes by.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_credentials``), ``LimitExceededError`` (``auth.too_many_attempts``),
+        ``UnavailableError`` (``runtime.busy``).
+        """
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Exchanges a refresh token for a new pair. A token is spent once.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_refresh_token`` and others).
+        """
+    async def logout(self, *, refresh_token: str | None = None) -> None:
+        """Ends the session of whoever acts, or that of the refresh token. One that has ended already stays so.
+
+        Raises ``UnauthenticatedError`` (``auth.not_signed_in``, ``auth.invalid_refresh_token``).
+        """
+    async def change_password(self, current_password: str, new_password: str) -> None:
+        """Changes one's own password, and ends every other session of the user.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_credentials``), ``LimitExceededError``
+        (``auth.too_many_attempts``), ``InvalidInputError`` (``auth.password_too_weak``).
+        """
+    async def authenticate(self, bearer_token: str) -> Principal:
+        """Whose access token it is, with what they may do at this moment: to be given to ``acting_as``. A token that was
+        verified before is answered from memory; whatever ends or changes what it stands for is effective at once.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_token``, ``auth.token_expired``, ``auth.session_ended``).
+        """
+    def sessions(self, user: UserId) -> AsyncPages[Session]:
+        """The sessions of a user that have not ended: one's own, or with the permission ``sessions:read``."""
+    async def revoke_session(self, session: SessionId) -> None:
+        """Ends a session: one's own, or with the permission ``sessions:write``. Effective for its very next request.
+
+        Raises ``NotFoundError`` (``auth.session_not_found``).
+        """
+    async def rotate_keys(self) -> None:
+        """Makes a new key for signing; the one before still verifies (permission ``auth:rotate_keys``)."""
+    def jwks(self) -> list[Jwk]:
+        """The public keys that verify access tokens (RFC 7517)."""
+    async def setup_token(self) -> str | None:
+        """The setup token, until there is an administrator: whoever has it may make the first one. It is made anew whenever the
+        folder is opened.
+        """
+    async def setup(self, token: str, email: str, password: str) -> TokenPair:
+        """Makes the first administrator (role ``admin``, which holds every permission), and signs them in.
+
+        Raises ``UnauthenticatedError`` (``auth.invalid_setup_token``), ``ConflictError`` (``auth.already_set_up``).
+        """
+
+@final
+class Flags:
+    """Feature flags, in flagd's format."""
+    def put(
+        self,
+        key: str,
+        definition: Mapping[str, Any],
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Sets a flag's definition, in flagd's format (permission ``flags:write``). Effective at once. ``revision`` is what
+        the caller has read: when it is not true any more, nothing changes. ``reason`` stands in the revision.
+
+        Raises ``InvalidInputError`` (``flags.invalid_definition``, with the place), ``FailedPreconditionError``
+        (``flags.stale_revision``).
+
+        >>> p.flags.put("dark-mode", {
+        ...     "state": "ENABLED",
+        ...     "variants": {"on": True, "off": False},
+        ...     "defaultVariant": "off",
+        ... }).revision
+        1
+        """
+    def kill(
+        self,
+        key: str,
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Disables a flag (permission ``flags:write``): evaluations give the callers' own defaults. Effective at once. A flag
+        that is disabled stays so.
+
+        Raises ``NotFoundError`` (``flags.not_found``), ``FailedPreconditionError`` (``flags.stale_revision``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> p.flags.kill("beta", reason="it burns").definition["state"]
+        'DISABLED'
+        """
+    def restore(
+        self,
+        key: str,
+        revision: int,
+        *,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Takes the definition of an earlier revision again (permission ``flags:write``). Effective at once.
+
+        Raises ``NotFoundError`` (``flags.revision_not_found``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> killed = p.flags.kill("beta")
+        >>> p.flags.restore("beta", 1).definition["state"]
+        'ENABLED'
+        """
+    def delete(
+        self,
+        key: str,
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Deletes a flag; its revisions stay (permission ``flags:write``). Effective at once.
+
+        Raises ``NotFoundError`` (``flags.not_found``), ``FailedPreconditionError`` (``flags.stale_revision``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> p.flags.delete("beta")
+        """
+    def put_set(
+        self,
+        *,
+        bucketing: Literal["v1", "v2", "v3"] | None = None,
+        evaluators: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> FlagSet:
+        """Replaces what holds for all flags (permission ``flags:write``): what is not given is as it was in the beginning.
+        ``bucketing`` cannot change while there are flags.
+
+        Raises ``InvalidInputError`` (``flags.invalid_settings`` and others), ``ConflictError``.
+
+        >>> p.flags.put_set(metadata={"team": "engines"}).metadata
+        {'team': 'engines'}
+        """
+    def get(self, key: str) -> Flag:
+        """A flag (permission ``flags:read``).
+
+        Raises ``NotFoundError`` (``flags.not_found``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> p.flags.get("beta") == flag
+        True
+        """
+    def list(self) -> Pages[Flag]:
+        """The flags in the order of their keys (permission ``flags:read``).
+
+        >>> [flag.key for flag in p.flags.list()]
+        []
+        """
+    def revisions(self, key: str) -> Pages[FlagRevision]:
+        """The revisions of a flag, the newest first (permission ``flags:read``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> killed = p.flags.kill("beta", reason="it burns")
+        >>> [(revision.change, revision.reason) for revision in p.flags.revisions("beta")]
+        [('kill', 'it burns'), ('put', None)]
+        """
+    def set(self) -> FlagSet:
+        """What holds for all flags (permission ``flags:read``).
+
+        >>> p.flags.set().bucketing
+        'v2'
+        """
+    def evaluations(self, key: str) -> builtins.list[VariantCount]:
+        """How often each variant of a flag was given, up to the last 5 seconds (permission ``flags:read``).
+
+        Raises ``NotFoundError`` (``flags.not_found``).
+
+        >>> flag = p.flags.put("beta", {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"})
+        >>> p.flags.evaluations("beta")
+        []
+        """
+    def evaluate(
+        self,
+        key: str,
+        *,
+        targeting_key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> FlagEvaluation:
+        """Evaluates a flag, from memory, for whoever is signed in. A failure of the evaluation is part of the answer.
+        ``targeting_key`` and ``attributes`` are OpenFeature's context.
+
+        Raises ``InvalidInputError`` (``flags.invalid_context``).
+
+        >>> flag = p.flags.put("price", {
+        ...     "state": "ENABLED",
+        ...     "variants": {"high": 12, "low": 10},
+        ...     "defaultVariant": "high",
+        ...     "targeting": {"if": [{"==": [{"var": "tier"}, "gold"]}, "low", None]},
+        ... })
+        >>> p.flags.evaluate("price").value
+        12
+        >>> p.flags.evaluate("price", targeting_key="ada", attributes={"tier": "gold"}).value
+        10
+        >>> p.flags.evaluate("nothing").error_code
+        'FLAG_NOT_FOUND'
+        """
+    def evaluate_all(
+        self,
+        *,
+        targeting_key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        known: str | None = None,
+    ) -> BulkEvaluation:
+        """Evaluates all flags, from memory, for whoever is signed in, unless they have the evaluations of the tag ``known``.
+
+        Raises as ``evaluate`` does.
+
+        >>> all = p.flags.evaluate_all(targeting_key="ada")
+        >>> all.flags
+        []
+        >>> p.flags.evaluate_all(targeting_key="ada", known=all.etag).flags is None
+        True
+        """
+
+@final
+class AsyncFlags:
+    """Feature flags, in flagd's format."""
+    async def put(
+        self,
+        key: str,
+        definition: Mapping[str, Any],
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Sets a flag's definition, in flagd's format (permission ``flags:write``). Effective at once. ``revision`` is what
+        the caller has read: when it is not true any more, nothing changes. ``reason`` stands in the revision.
+
+        Raises ``InvalidInputError`` (``flags.invalid_definition``, with the place), ``FailedPreconditionError``
+        (``flags.stale_revision``).
+        """
+    async def kill(
+        self,
+        key: str,
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Disables a flag (permission ``flags:write``): evaluations give the callers' own defaults. Effective at once. A flag
+        that is disabled stays so.
+
+        Raises ``NotFoundError`` (``flags.not_found``), ``FailedPreconditionError`` (``flags.stale_revision``).
+        """
+    async def restore(
+        self,
+        key: str,
+        revision: int,
+        *,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flag:
+        """Takes the definition of an earlier revision again (permission ``flags:write``). Effective at once.
+
+        Raises ``NotFoundError`` (``flags.revision_not_found``).
+        """
+    async def delete(
+        self,
+        key: str,
+        *,
+        revision: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Deletes a flag; its revisions stay (permission ``flags:write``). Effective at once.
+
+        Raises ``NotFoundError`` (``flags.not_found``), ``FailedPreconditionError`` (``flags.stale_revision``).
+        """
+    async def put_set(
+        self,
+        *,
+        bucketing: Literal["v1", "v2", "v3"] | None = None,
+        evaluators: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> FlagSet:
+        """Replaces what holds for all flags (permission ``flags:write``): what is not given is as it was in the beginning.
+        ``bucketing`` cannot change while there are flags.
+
+        Raises ``InvalidInputError`` (``flags.invalid_settings`` and others), ``ConflictError``.
+        """
+    async def get(self, key: str) -> Flag:
+        """A flag (permission ``flags:read``).
+
+        Raises ``NotFoundError`` (``flags.not_found``).
+        """
+    def list(self) -> AsyncPages[Flag]:
+        """The flags in the order of their keys (permission ``flags:read``)."""
+    def revisions(self, key: str) -> AsyncPages[FlagRevision]:
+        """The revisions of a flag, the newest first (permission ``flags:read``)."""
+    async def set(self) -> FlagSet:
+        """What holds for all flags (permission ``flags:read``)."""
+    async def evaluations(self, key: str) -> builtins.list[VariantCount]:
+        """How often each variant of a flag was given, up to the last 5 seconds (permission ``flags:read``).
+
+        Raises ``NotFoundError`` (``flags.not_found``).
+        """
+    def evaluate(
+        self,
+        key: str,
+        *,
+        targeting_key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> FlagEvaluation:
+        """Evaluates a flag, from memory, for whoever is signed in. A failure of the evaluation is part of the answer.
+        ``targeting_key`` and ``attributes`` are OpenFeature's context.
+
+        Raises ``InvalidInputError`` (``flags.invalid_context``).
+        """
+    def evaluate_all(
+        self,
+        *,
+        targeting_key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        known: str | None = None,
+    ) -> BulkEvaluation:
+        """Evaluates all flags, from memory, for whoever is signed in, unless they have the evaluations of the tag ``known``.
+
+        Raises as ``evaluate`` does.
+        """
+
+@final
+class Gateway:
+    """Routes, and who may use them. They are data: the server that forwards requests is the binary."""
+    def put(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        revision: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Route:
+        """Sets a route (permission ``gateway:write``). ``definition`` is the JSON of the REST interface. ``revision`` is what the
+        caller has read: when it is not true any more, nothing changes.
+
+        Raises ``InvalidInputError`` (``gateway.invalid_route``, with the place), ``ConflictError``
+        (``gateway.route_conflict``), ``FailedPreconditionError`` (``gateway.stale_revision``).
+
+        >>> p.gateway.put("orders", {
+        ...     "match": {"path": "/orders/{*rest}"},
+        ...     "access": "signed_in",
+        ...     "target": {"upstreams": ["http://127.0.0.1:8080"]},
+        ... }).revision
+        1
+        """
+    def delete(self, name: str, *, revision: int | None = None, idempotency_key: str | None = None) -> None:
+        """Deletes a route (permission ``gateway:write``), effective when this returns.
+
+        Raises ``NotFoundError`` (``gateway.route_not_found``), ``FailedPreconditionError`` (``gateway.stale_revision``).
+
+        >>> route = p.gateway.put("orders", {
+        ...     "match": {"path": "/orders"}, "access": "open", "target": {"upstreams": ["http://127.0.0.1:8080"]},
+        ... })
+        >>> p.gateway.delete("orders")
+        """
+    def get(self, name: str) -> Route:
+        """A route (permission ``gateway:read``).
+
+        Raises ``NotFoundError`` (``gateway.route_not_found``).
+
+        >>> route = p.gateway.put("orders", {
+        ...     "match": {"path": "/orders"}, "access": "open", "target": {"upstreams": ["http://127.0.0.1:8080"]},
+        ... })
+        >>> p.gateway.get("orders").definition["access"]
+        'open'
+        """
+    def list(self) -> Pages[Route]:
+        """The routes in the order of their names (permission ``gateway:read``).
+
+        >>> [route.name for route in p.gateway.list()]
+        []
+        """
+
+@final
+class AsyncGateway:
+    """Routes, and who may use them. They are data: the server that forwards requests is the binary."""
+    async def put(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        revision: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Route:
+        """Sets a route (permission ``gateway:write``). ``definition`` is the JSON of the REST interface. ``revision`` is what the
+        caller has read: when it is not true any more, nothing changes.
+
+        Raises ``InvalidInputError`` (``gateway.invalid_route``, with the place), ``ConflictError``
+        (``gateway.route_conflict``), ``FailedPreconditionError`` (``gateway.stale_revision``).
+        """
+    async def delete(
+        self,
+        name: str,
+        *,
+        revision: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Deletes a route (permission ``gateway:write``), effective when this returns.
+
+        Raises ``NotFoundError`` (``gateway.route_not_found``), ``FailedPreconditionError`` (``gateway.stale_revision``).
+        """
+    async def get(self, name: str) -> Route:
+        """A route (permission ``gateway:read``).
+
+        Raises ``NotFoundError`` (``gateway.route_not_found``).
+        """
+    def list(self) -> AsyncPages[Route]:
+        """The routes in the order of their names (permission ``gateway:read``)."""
+
+@final
+class Notifications:
+    """Messages to people. They are kept until a channel takes them; the module brings none yet, so what is sent waits."""
+    def send(
+        self,
+        template: str,
+        *,
+        user_id: UserId | None = None,
+        to: str | None = None,
+        channel: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        locale: str | None = None,
+        send_at: datetime | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Notification:
+        """Accepts a notification (permission ``notifications:send``): rendered, stored, and from then on certain to reach a
+        final state. It goes to ``user_id`` or to the address ``to``, not before ``send_at`` and not after ``deadline``;
+        ``channel`` is ``email`` when nothing is said.
+
+        Raises ``InvalidInputError`` (``notifications.invalid_recipient`` and others), ``NotFoundError``
+        (``notifications.template_not_found``, ``notifications.unknown_recipient``), ``ConflictError``.
+
+        >>> try:
+        ...     p.notifications.send("welcome", user_id=ada.id, data={"name": "Ada"})
+        ... except Error as error:
+        ...     error.code
+        'notifications.channel_not_configured'
+        """
+    def retry(self, id: NotificationId, *, idempotency_key: str | None = None) -> Notification:
+        """Begins a dead delivery anew, with all its attempts (permission ``notifications:send``).
+
+        Raises ``NotFoundError`` (``notifications.not_found``), ``ConflictError`` (``notifications.not_dead`` and others).
+
+        >>> try:
+        ...     p.notifications.retry(NotificationId("notification_01041040g2081040g2081040g2"))
+        ... except NotFoundError as error:
+        ...     error.code
+        'notifications.not_found'
+        """
+    def get(self, id: NotificationId) -> Notification:
+        """What became of a notification: one's own, or with the permission ``notifications:read``.
+
+        Raises ``NotFoundError`` (``notifications.not_found``).
+
+        >>> try:
+        ...     p.notifications.get(NotificationId("notification_01041040g2081040g2081040g2"))
+        ... except NotFoundError as error:
+        ...     error.code
+        'notifications.not_found'
+        """
+    def list(self, *, user: UserId | None = None) -> Pages[Notification]:
+        """Notifications, the newest first: of a user (one's own), or of all (permission ``notifications:read``).
+
+        >>> list(p.notifications.list(user=ada.id))
+        []
+        """
+    def put_template(
+        self,
+        name: str,
+        subject: str,
+        text: str,
+        *,
+        html: str | None = None,
+        category: str | None = None,
+        if_unknown: Literal["resend", "hold"] | None = None,
+        locales: Mapping[str, TemplateParts] | None = None,
+        expected: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Template:
+        """Writes a new revision of a template (permission ``notifications:templates``). ``locales`` are its parts in other
+        languages. With ``expected`` only if the present revision is that one. ``reason`` stands in the revision.
+
+        Raises ``InvalidInputError`` (``notifications.template_invalid``), ``FailedPreconditionError``
+        (``notifications.version_mismatch``).
+
+        >>> p.notifications.put_template("shipped", "Your order {{ order }}", "It is on its way.").revision
+        1
+        """
+    def template(self, name: str) -> Template:
+        """A template as it is now, stored or built in (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``).
+
+        >>> p.notifications.template("welcome").revision
+        0
+        """
+    def template_revision(self, name: str, revision: int) -> Template:
+        """A revision of a template (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``).
+
+        >>> template = p.notifications.put_template("shipped", "Your order", "It is on its way.")
+        >>> p.notifications.template_revision("shipped", 1).parts.subject
+        'Your order'
+        """
+    def template_revisions(self, name: str) -> Pages[Template]:
+        """The revisions of a template, the newest first (permission ``notifications:templates``).
+
+        >>> template = p.notifications.put_template("shipped", "Your order", "It is on its way.", reason="new")
+        >>> [template.reason for template in p.notifications.template_revisions("shipped")]
+        ['new']
+        """
+    def templates(self) -> Pages[Template]:
+        """The stored templates, by name (permission ``notifications:templates``).
+
+        >>> [template.name for template in p.notifications.templates()]
+        []
+        """
+    def preview(
+        self,
+        name: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        locale: str | None = None,
+    ) -> Rendered:
+        """What a template would say with some data; nothing is stored or sent (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``), ``InvalidInputError``
+        (``notifications.render_failed``).
+
+        >>> template = p.notifications.put_template("shipped", "Your order {{ order }}", "It is on its way.")
+        >>> p.notifications.preview("shipped", data={"order": 7}).subject
+        'Your order 7'
+        """
+    def preferences(self, user: UserId) -> Preferences:
+        """What a user wants to receive: oneself, or with the permission ``notifications:read``.
+
+        >>> p.notifications.preferences(ada.id)
+        Preferences(categories={}, version=0)
+        """
+    def put_preferences(
+        self,
+        user: UserId,
+        categories: Mapping[str, bool],
+        *,
+        expected: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Preferences:
+        """Replaces what a user wants to receive: oneself, or with the permission ``notifications:send``. With ``expected`` only
+        if the version is that one.
+
+        Raises ``InvalidInputError`` (``notifications.category_required`` for ``security``), ``FailedPreconditionError``
+        (``notifications.version_mismatch``), ``NotFoundError`` (``notifications.unknown_recipient``).
+
+        >>> p.notifications.put_preferences(ada.id, {"news": False}).categories
+        {'news': False}
+        """
+    def attempts(self) -> dict[str, int]:
+        """How many attempts to send ended how since the platform was opened (permission ``notifications:read``).
+
+        >>> p.notifications.attempts()["sent"]
+        0
+        """
+
+@final
+class AsyncNotifications:
+    """Messages to people. They are kept until a channel takes them; the module brings none yet, so what is sent waits."""
+    async def send(
+        self,
+        template: str,
+        *,
+        user_id: UserId | None = None,
+        to: str | None = None,
+        channel: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        locale: str | None = None,
+        send_at: datetime | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Notification:
+        """Accepts a notification (permission ``notifications:send``): rendered, stored, and from then on certain to reach a
+        final state. It goes to ``user_id`` or to the address ``to``, not before ``send_at`` and not after ``deadline``;
+        ``channel`` is ``email`` when nothing is said.
+
+        Raises ``InvalidInputError`` (``notifications.invalid_recipient`` and others), ``NotFoundError``
+        (``notifications.template_not_found``, ``notifications.unknown_recipient``), ``ConflictError``.
+        """
+    async def retry(self, id: NotificationId, *, idempotency_key: str | None = None) -> Notification:
+        """Begins a dead delivery anew, with all its attempts (permission ``notifications:send``).
+
+        Raises ``NotFoundError`` (``notifications.not_found``), ``ConflictError`` (``notifications.not_dead`` and others).
+        """
+    async def get(self, id: NotificationId) -> Notification:
+        """What became of a notification: one's own, or with the permission ``notifications:read``.
+
+        Raises ``NotFoundError`` (``notifications.not_found``).
+        """
+    def list(self, *, user: UserId | None = None) -> AsyncPages[Notification]:
+        """Notifications, the newest first: of a user (one's own), or of all (permission ``notifications:read``)."""
+    async def put_template(
+        self,
+        name: str,
+        subject: str,
+        text: str,
+        *,
+        html: str | None = None,
+        category: str | None = None,
+        if_unknown: Literal["resend", "hold"] | None = None,
+        locales: Mapping[str, TemplateParts] | None = None,
+        expected: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Template:
+        """Writes a new revision of a template (permission ``notifications:templates``). ``locales`` are its parts in other
+        languages. With ``expected`` only if the present revision is that one. ``reason`` stands in the revision.
+
+        Raises ``InvalidInputError`` (``notifications.template_invalid``), ``FailedPreconditionError``
+        (``notifications.version_mismatch``).
+        """
+    async def template(self, name: str) -> Template:
+        """A template as it is now, stored or built in (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``).
+        """
+    async def template_revision(self, name: str, revision: int) -> Template:
+        """A revision of a template (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``).
+        """
+    def template_revisions(self, name: str) -> AsyncPages[Template]:
+        """The revisions of a template, the newest first (permission ``notifications:templates``)."""
+    def templates(self) -> AsyncPages[Template]:
+        """The stored templates, by name (permission ``notifications:templates``)."""
+    async def preview(
+        self,
+        name: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        locale: str | None = None,
+    ) -> Rendered:
+        """What a template would say with some data; nothing is stored or sent (permission ``notifications:templates``).
+
+        Raises ``NotFoundError`` (``notifications.template_not_found``), ``InvalidInputError``
+        (``notifications.render_failed``).
+        """
+    async def preferences(self, user: UserId) -> Preferences:
+        """What a user wants to receive: oneself, or with the permission ``notifications:read``."""
+    async def put_preferences(
+        self,
+        user: UserId,
+        categories: Mapping[str, bool],
+        *,
+        expected: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Preferences:
+        """Replaces what a user wants to receive: oneself, or with the permission ``notifications:send``. With ``expected`` only
+        if the version is that one.
+
+        Raises ``InvalidInputError`` (``notifications.category_required`` for ``security``), ``FailedPreconditionError``
+        (``notifications.version_mismatch``), ``NotFoundError`` (``notifications.unknown_recipient``).
+        """
+    def attempts(self) -> dict[str, int]:
+        """How many attempts to send ended how since the platform was opened (permission ``notifications:read``)."""
 
 @final
 class Transactions:
@@ -763,6 +1749,499 @@ class AsyncUsers:
         """
     def roles(self) -> AsyncPages[RoleSummary]:
         """The roles in order of their names, without the built-in one (permission ``roles:read``)."""
+
+@final
+class AuditEntry:
+    """An entry of the audit log."""
+    @property
+    def index(self) -> int:
+        """Its number in the log, from 0, gapless."""
+    @property
+    def id(self) -> EventId:
+        """The id of the event, or one of its own."""
+    @property
+    def time(self) -> datetime:
+        """When it happened."""
+    @property
+    def action(self) -> str:
+        """What was done: the type of the event, or what was attempted."""
+    @property
+    def actor(self) -> str:
+        """Who did it."""
+    @property
+    def subject(self) -> str:
+        """What it was done to."""
+    @property
+    def outcome(self) -> Literal["success", "failure", "denied"]:
+        """How it ended."""
+    @property
+    def correlation_id(self) -> str:
+        """The request it belongs to."""
+    @property
+    def causation_id(self) -> EventId | None:
+        """The event that caused it."""
+    @property
+    def source(self) -> AuditSource | None:
+        """Where the event was published; ``None`` when there was no event."""
+    @property
+    def count(self) -> int | None:
+        """How many equal occurrences this one stands for; ``None`` for one."""
+    @property
+    def data(self) -> Any:
+        """The data of the event: personal data only sealed under the person's key."""
+    __match_args__: ClassVar[tuple[Literal["index"], Literal["id"], Literal["time"], Literal["action"], Literal["actor"], Literal["subject"], Literal["outcome"], Literal["correlation_id"], Literal["causation_id"], Literal["source"], Literal["count"], Literal["data"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class AuditSource:
+    """The place of an event in the store that published it."""
+    @property
+    def store(self) -> str:
+        """The store."""
+    @property
+    def commit(self) -> int:
+        """The commit."""
+    @property
+    def index(self) -> int:
+        """The index in the commit."""
+    __match_args__: ClassVar[tuple[Literal["store"], Literal["commit"], Literal["index"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class ConsistencyProof:
+    """Proof that nothing was changed between two sizes of the log. Hashes are base 64."""
+    @property
+    def from_size(self) -> int:
+        """The smaller size."""
+    @property
+    def from_root(self) -> str:
+        """Its root."""
+    @property
+    def to_size(self) -> int:
+        """The larger size."""
+    @property
+    def to_root(self) -> str:
+        """Its root."""
+    @property
+    def proof(self) -> list[str]:
+        """The hashes of RFC 6962, 2.1.2."""
+    @property
+    def checkpoint(self) -> str:
+        """A signed checkpoint over at least ``to_size`` entries."""
+    __match_args__: ClassVar[tuple[Literal["from_size"], Literal["from_root"], Literal["to_size"], Literal["to_root"], Literal["proof"], Literal["checkpoint"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class EntryProof:
+    """Proof that an entry is in the log of a signed checkpoint. Hashes are base 64."""
+    @property
+    def index(self) -> int:
+        """The number of the entry."""
+    @property
+    def tree_size(self) -> int:
+        """The number of entries of the log that it is proven to be in."""
+    @property
+    def entry(self) -> str:
+        """The entry: exactly the text whose bytes are hashed."""
+    @property
+    def leaf_hash(self) -> str:
+        """``SHA256(0x00 ‖ entry)``."""
+    @property
+    def proof(self) -> list[str]:
+        """The hashes from the leaf to the root."""
+    @property
+    def root(self) -> str:
+        """The root that they lead to."""
+    @property
+    def checkpoint(self) -> str:
+        """The signed checkpoint with that size and root."""
+    __match_args__: ClassVar[tuple[Literal["index"], Literal["tree_size"], Literal["entry"], Literal["leaf_hash"], Literal["proof"], Literal["root"], Literal["checkpoint"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Jwk:
+    """An Ed25519 public key (RFC 8037, section 2)."""
+    @property
+    def kty(self) -> str:
+        """``OKP``."""
+    @property
+    def crv(self) -> str:
+        """``Ed25519``."""
+    @property
+    def x(self) -> str:
+        """The public key, base64url."""
+    @property
+    def kid(self) -> str:
+        """The thumbprint (RFC 7638)."""
+    @property
+    def use_(self) -> str:
+        """``sig``."""
+    @property
+    def alg(self) -> str:
+        """``EdDSA``."""
+    __match_args__: ClassVar[tuple[Literal["kty"], Literal["crv"], Literal["x"], Literal["kid"], Literal["use_"], Literal["alg"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Session:
+    """A session as its user sees it."""
+    @property
+    def id(self) -> SessionId:
+        """The session."""
+    @property
+    def created_at(self) -> datetime:
+        """When the user signed in."""
+    @property
+    def last_used_at(self) -> datetime:
+        """When it was refreshed last."""
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends unless it is refreshed before."""
+    @property
+    def address(self) -> str | None:
+        """The address of the last login or refresh."""
+    @property
+    def user_agent(self) -> str | None:
+        """The program of the last login or refresh."""
+    @property
+    def current(self) -> bool:
+        """Whether whoever asks belongs to it."""
+    __match_args__: ClassVar[tuple[Literal["id"], Literal["created_at"], Literal["last_used_at"], Literal["ends_at"], Literal["address"], Literal["user_agent"], Literal["current"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class TokenPair:
+    """The answer to a login or a refresh (RFC 6749, 5.1)."""
+    @property
+    def access_token(self) -> str:
+        """For the header ``Authorization: Bearer``."""
+    @property
+    def token_type(self) -> str:
+        """``Bearer``."""
+    @property
+    def expires_in(self) -> int:
+        """Seconds for which the access token is valid."""
+    @property
+    def refresh_token(self) -> str:
+        """Exchanged, once, for the next pair."""
+    __match_args__: ClassVar[tuple[Literal["access_token"], Literal["token_type"], Literal["expires_in"], Literal["refresh_token"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class BulkEvaluation:
+    """All flags for one context."""
+    @property
+    def etag(self) -> str:
+        """The tag of set and context: equal tags mean equal evaluations."""
+    @property
+    def flags(self) -> list[FlagEvaluation] | None:
+        """The evaluations, in the order of keys; ``None`` when the caller has those of this tag."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the set."""
+    __match_args__: ClassVar[tuple[Literal["etag"], Literal["flags"], Literal["metadata"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Flag:
+    """A flag."""
+    @property
+    def key(self) -> str:
+        """Its key."""
+    @property
+    def revision(self) -> int:
+        """Counts its changes, from 1, also over deletion."""
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The definition, in flagd's format."""
+    __match_args__: ClassVar[tuple[Literal["key"], Literal["revision"], Literal["definition"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class FlagEvaluation:
+    """What an evaluation gave, or why it gave nothing."""
+    @property
+    def key(self) -> str:
+        """The flag."""
+    @property
+    def value(self) -> Any:
+        """The value; ``None`` when the caller's own default applies."""
+    @property
+    def variant(self) -> str | None:
+        """The variant; ``None`` without a value."""
+    @property
+    def reason(self) -> Literal["STATIC", "DEFAULT", "TARGETING_MATCH", "DISABLED", "ERROR"]:
+        """Why."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is said besides."""
+    @property
+    def error_code(self) -> Literal["FLAG_NOT_FOUND", "PARSE_ERROR", "INVALID_CONTEXT", "GENERAL"] | None:
+        """Why there is no evaluation."""
+    @property
+    def error_details(self) -> str | None:
+        """The same as a sentence."""
+    __match_args__: ClassVar[tuple[Literal["key"], Literal["value"], Literal["variant"], Literal["reason"], Literal["metadata"], Literal["error_code"], Literal["error_details"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class FlagRevision:
+    """One change of a flag."""
+    @property
+    def key(self) -> str:
+        """The flag."""
+    @property
+    def revision(self) -> int:
+        """Its number, from 1."""
+    @property
+    def change(self) -> Literal["put", "kill", "restore", "delete"]:
+        """What it did."""
+    @property
+    def restored(self) -> int | None:
+        """The revision that was restored."""
+    @property
+    def definition(self) -> Any | None:
+        """The definition since then; ``None`` after a deletion."""
+    @property
+    def author(self) -> str:
+        """Who made it."""
+    @property
+    def reason(self) -> str | None:
+        """Why, in the author's words."""
+    @property
+    def at(self) -> datetime:
+        """When."""
+    __match_args__: ClassVar[tuple[Literal["key"], Literal["revision"], Literal["change"], Literal["restored"], Literal["definition"], Literal["author"], Literal["reason"], Literal["at"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class FlagSet:
+    """What holds for all flags."""
+    @property
+    def bucketing(self) -> Literal["v1", "v2", "v3"]:
+        """The generation of ``fractional``."""
+    @property
+    def evaluators(self) -> dict[str, Any]:
+        """Rules that flags refer to with ``$ref``."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Texts, numbers and booleans that every evaluation tells."""
+    __match_args__: ClassVar[tuple[Literal["bucketing"], Literal["evaluators"], Literal["metadata"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class VariantCount:
+    """How often a variant was given."""
+    @property
+    def variant(self) -> str | None:
+        """The variant; ``None`` for evaluations that gave none."""
+    @property
+    def count(self) -> int:
+        """How often."""
+    __match_args__: ClassVar[tuple[Literal["variant"], Literal["count"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Route:
+    """A route."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+    @property
+    def revision(self) -> int:
+        """Counts its changes, from 1."""
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Which requests it takes, who may send them, and where they go: the JSON of the REST interface."""
+    __match_args__: ClassVar[tuple[Literal["name"], Literal["revision"], Literal["definition"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class DeliveryAttempt:
+    """One attempt to send."""
+    @property
+    def started_at(self) -> datetime:
+        """When it began."""
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended; ``None`` while it lasts."""
+    @property
+    def outcome(self) -> Literal["sent", "refused", "deferred", "ambiguous", "expired"] | None:
+        """How it ended; ``None`` while it lasts."""
+    @property
+    def cause(self) -> str | None:
+        """Why, in the channel's words without personal data."""
+    @property
+    def receipt(self) -> str | None:
+        """The channel's own name for the message."""
+    __match_args__: ClassVar[tuple[Literal["started_at"], Literal["ended_at"], Literal["outcome"], Literal["cause"], Literal["receipt"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Notification:
+    """What became of a notification, without its address and its content."""
+    @property
+    def id(self) -> NotificationId:
+        """Its id."""
+    @property
+    def user_id(self) -> UserId | None:
+        """The recipient, when it is a user."""
+    @property
+    def channel(self) -> str:
+        """``email``."""
+    @property
+    def template(self) -> str:
+        """The template."""
+    @property
+    def revision(self) -> int:
+        """Its revision; 0 is the built-in template."""
+    @property
+    def category(self) -> str:
+        """The category."""
+    @property
+    def state(self) -> str:
+        """``accepted``, ``scheduled``, ``claimed``, ``sent``, ``failed``, ``expired``, ``suppressed``, ``dead`` or
+        ``unknown``.
+        """
+    @property
+    def due_at(self) -> datetime | None:
+        """When it is tried next, if it is."""
+    @property
+    def sent_at(self) -> datetime | None:
+        """When it was sent."""
+    @property
+    def deadline(self) -> datetime | None:
+        """After this it is not sent any more."""
+    @property
+    def attempts(self) -> list[DeliveryAttempt]:
+        """The attempts so far, the oldest first."""
+    @property
+    def cause(self) -> str | None:
+        """Why it ended as it did, unless it was sent."""
+    @property
+    def created_at(self) -> datetime:
+        """When it was accepted."""
+    @property
+    def created_by(self) -> str:
+        """By whom."""
+    __match_args__: ClassVar[tuple[Literal["id"], Literal["user_id"], Literal["channel"], Literal["template"], Literal["revision"], Literal["category"], Literal["state"], Literal["due_at"], Literal["sent_at"], Literal["deadline"], Literal["attempts"], Literal["cause"], Literal["created_at"], Literal["created_by"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Preferences:
+    """What a user wants to receive."""
+    @property
+    def categories(self) -> dict[str, bool]:
+        """``False``: the category is switched off; what is not named is on."""
+    @property
+    def version(self) -> int:
+        """The version, for a later change that expects it; 0 when nothing was ever said."""
+    __match_args__: ClassVar[tuple[Literal["categories"], Literal["version"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Rendered:
+    """What a template says with some data."""
+    @property
+    def subject(self) -> str:
+        """The subject: one line."""
+    @property
+    def text(self) -> str:
+        """The plain text."""
+    @property
+    def html(self) -> str | None:
+        """The HTML."""
+    __match_args__: ClassVar[tuple[Literal["subject"], Literal["text"], Literal["html"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Template:
+    """A template as it is, or was, with one of its revisions."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+    @property
+    def revision(self) -> int:
+        """Grows by one with every change; 0 is the built-in template."""
+    @property
+    def category(self) -> str:
+        """What a recipient can switch off."""
+    @property
+    def if_unknown(self) -> Literal["resend", "hold"]:
+        """What to do when it is not known whether a message went out."""
+    @property
+    def parts(self) -> TemplateParts:
+        """What it says when no language fits."""
+    @property
+    def locales(self) -> dict[str, TemplateParts]:
+        """What it says in other languages."""
+    @property
+    def created_at(self) -> datetime | None:
+        """When this revision was made; ``None`` for a built-in one."""
+    @property
+    def created_by(self) -> str | None:
+        """Who made it; ``None`` for a built-in one."""
+    @property
+    def reason(self) -> str | None:
+        """Why, if that was said."""
+    __match_args__: ClassVar[tuple[Literal["name"], Literal["revision"], Literal["category"], Literal["if_unknown"], Literal["parts"], Literal["locales"], Literal["created_at"], Literal["created_by"], Literal["reason"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class TemplateParts:
+    """The parts of a template."""
+    @property
+    def subject(self) -> str:
+        """The subject, one line."""
+    @property
+    def text(self) -> str:
+        """The plain text."""
+    @property
+    def html(self) -> str | None:
+        """The same for a reader that shows HTML."""
+    def __new__(cls, subject: str, text: str, html: str | None = None) -> TemplateParts: ...
+    __match_args__: ClassVar[tuple[Literal["subject"], Literal["text"], Literal["html"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Account:
