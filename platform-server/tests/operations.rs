@@ -347,6 +347,20 @@ fn doctor_and_config_say_what_is_wrong() {
 }
 
 #[test]
+fn who_reads_no_further_ends_a_command_without_an_error() {
+    let mut child = Command::new(PLATFORM)
+        .args(["config", "show"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_ends_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let process = start(&folder.path().join("data"));

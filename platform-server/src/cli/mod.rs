@@ -161,13 +161,15 @@ fn sources(common: &Common, listen: Option<String>) -> Result<Sources, Failure> 
     Ok(Sources { file: common.config.clone(), environment, flags })
 }
 
-/// Prints lines to stdout.
+/// Prints lines to stdout, as far as somebody reads them (`… | head`).
 fn print(lines: impl IntoIterator<Item = impl fmt::Display>) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    for line in lines {
-        writeln!(stdout, "{line}")?;
+    let printed =
+        lines.into_iter().try_for_each(|line| writeln!(stdout, "{line}")).and_then(|()| stdout.flush());
+    match printed {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
     }
-    Ok(stdout.flush()?)
 }
 
 /// The settings as `config show` and `doctor` print them.
