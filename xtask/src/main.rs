@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 const DOMAINS: [&str; 7] = ["users", "auth", "flags", "gateway", "transactions", "notifications", "audit"];
 
 /// Programs that the tests start, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 2] = [("curl", "curl"), ("sqlite3", "sqlite3")];
+const PROGRAMS: [(&str, &str); 3] = [("curl", "curl"), ("sqlite3", "sqlite3"), ("python3", "python3")];
 
 /// Programs that the benches measure beside ours.
 const PEERS: [(&str, &str); 2] = [("redis-server", "redis-server"), ("nginx", "nginx-light")];

@@ -60,7 +60,7 @@ def test_what_is_not_what_it_ought_to_be_is_refused_before_the_call(p: Platform)
         with pytest.raises(InvalidInputError) as refused:
             p.users.get(UserId(wrong))
         assert refused.value.code == code
-    with pytest.raises(TypeError, match="user"):
+    with pytest.raises(TypeError, match="is not an instance of 'str'"):
         p.users.get(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInputError):
         p.users.create("no address")
