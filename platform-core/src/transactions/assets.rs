@@ -95,6 +95,7 @@ mod tests {
         for (code, scale) in [("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("ZWG", 2), ("BIF", 0)] {
             assert_eq!(iso_4217(code), Some(scale), "{code}");
         }
+        // The standard has gold (XAU) and no currency at all (XXX), too: neither has minor units.
         for code in ["", "eur", "EU", "XAU", "XXX", "BTC", "EUR USD"] {
             assert_eq!(iso_4217(code), None, "{code}");
         }

@@ -10,11 +10,10 @@ use crate::backbone::mark::{Mark, advance, read_marks};
 use crate::kernel::{Error, Event, Result, limits};
 use crate::ports::store::{DocKey, Work};
 
-/// Which feed gives which events to a batch.
+/// Up to which event a feed is part of a batch.
 struct Share {
     feed: usize,
-    /// One for each of its events.
-    marks: Vec<Mark>,
+    upto: Mark,
 }
 
 impl Running<'_> {
@@ -26,89 +25,66 @@ impl Running<'_> {
         let mut limit = limit;
         let mut conflicts = 0;
         self.turn = self.turn.wrapping_add(1);
-        while !shutdown.is_asked() {
+        loop {
             let (events, shares) = self.batch(limit);
             let Some(first) = events.first() else { return Ok(0) };
-            let tried = events.len();
+            if shutdown.is_asked() {
+                return Ok(0);
+            }
             let attempt = match self.parking.contains(first) {
                 true => self.queue_behind(first, &shares).await,
                 false => self.handle(&events, &shares).await,
             };
-            let Err(failure) = attempt else {
-                self.pause.reset();
-                return Ok(tried);
-            };
-            let first = first.clone();
-            self.put_back(events, &shares);
-            match failure {
-                Failure::Conflict if conflicts < limits::COMMAND_ATTEMPTS => {
+            match attempt {
+                Ok(()) => {
+                    self.pause.reset();
+                    return Ok(events.len());
+                }
+                Err(Failure::Conflict) if conflicts < limits::COMMAND_ATTEMPTS => {
                     conflicts += 1;
                     self.read_marks_again().await?;
                 }
-                Failure::Conflict => {
+                Err(Failure::Conflict) => {
                     let error = Error::conflict("store.conflict", "what the handler read kept changing");
-                    self.give_up_or_halve(&error, &first, &shares, &mut limit, tried).await?;
+                    self.give_up_or_halve(&error, first, &shares, &mut limit, events.len()).await?;
                 }
-                Failure::Event(error) => {
-                    self.give_up_or_halve(&error, &first, &shares, &mut limit, tried).await?;
+                Err(Failure::Event(error)) => {
+                    self.give_up_or_halve(&error, first, &shares, &mut limit, events.len()).await?;
                 }
-                Failure::Outage(error) => self.outage(&error, shutdown).await?,
+                Err(Failure::Outage(error)) => self.outage(&error, shutdown).await?,
             }
         }
-        Ok(0)
     }
 
-    /// Takes the next events, at most `limit`: none of a parked key, or one of a parked key alone.
-    fn batch(&mut self, limit: usize) -> (Vec<Event>, Vec<Share>) {
+    /// The next events, at most `limit`: none of a parked key, or one of a parked key alone.
+    fn batch(&self, limit: usize) -> (Vec<Event>, Vec<Share>) {
         let mut events: Vec<Event> = Vec::new();
         let mut shares: Vec<Share> = Vec::new();
-        let count = self.feeds.len();
-        for at in (0..count).map(|at| (at + self.turn % count) % count) {
-            let Some(feed) = self.feeds.get_mut(at) else { continue };
-            let mut marks = Vec::new();
-            let mut is_whole = false;
-            while let Some(next) = feed.waiting.front() {
-                let parked = self.parking.contains(&next.event);
-                is_whole = events.len() >= limit || parked && !events.is_empty();
-                if is_whole {
-                    break;
+        let in_turn = self.feeds.iter().enumerate().cycle().skip(self.turn % self.feeds.len().max(1));
+        for (at, feed) in in_turn.take(self.feeds.len()) {
+            for Waiting { event, mark } in &feed.waiting {
+                let parked = self.parking.contains(event);
+                if events.len() >= limit || parked && !events.is_empty() {
+                    return (events, shares);
                 }
-                let Some(Waiting { event, mark }) = feed.waiting.pop_front() else { break };
-                events.push(event);
-                marks.push(mark);
-                is_whole = parked;
-                if is_whole {
-                    break;
+                events.push(event.clone());
+                match shares.last_mut() {
+                    Some(share) if share.feed == at => share.upto = *mark,
+                    _ => shares.push(Share { feed: at, upto: *mark }),
                 }
-            }
-            if !marks.is_empty() {
-                shares.push(Share { feed: at, marks });
-            }
-            if is_whole {
-                break;
+                if parked {
+                    return (events, shares);
+                }
             }
         }
         (events, shares)
     }
 
-    /// Gives back a batch that came to nothing: its events are the first again.
-    fn put_back(&mut self, events: Vec<Event>, shares: &[Share]) {
-        let mut events = events.into_iter();
-        for share in shares {
-            let marks = share.marks.iter();
-            let taken: Vec<_> =
-                marks.zip(&mut events).map(|(mark, event)| Waiting { event, mark: *mark }).collect();
-            if let Some(feed) = self.feeds.get_mut(share.feed) {
-                taken.into_iter().rev().for_each(|waiting| feed.waiting.push_front(waiting));
-            }
-        }
-    }
-
     fn work(&self, shares: &[Share]) -> Result<Work> {
         let mut work = work_for(&*self.lane.handler, self.lane.generation);
         for share in shares {
-            if let (Some(feed), Some(upto)) = (self.feeds.get(share.feed), share.marks.last()) {
-                advance(&mut work, feed.mark_key.clone(), feed.mark, *upto)?;
+            if let Some(feed) = self.feeds.get(share.feed) {
+                advance(&mut work, feed.mark_key.clone(), feed.mark, share.upto)?;
             }
         }
         Ok(work)
@@ -123,8 +99,8 @@ impl Running<'_> {
     /// Moves the feeds on after the commit.
     fn advanced(&mut self, shares: &[Share], version: u64) {
         for share in shares {
-            if let (Some(feed), Some(upto)) = (self.feeds.get_mut(share.feed), share.marks.last()) {
-                feed.mark = Some((version, *upto));
+            if let Some(feed) = self.feeds.get_mut(share.feed) {
+                feed.mark = Some((version, share.upto));
                 feed.drop_handled();
             }
         }
