@@ -9,7 +9,7 @@ pub(super) fn storage(error: rusqlite::Error) -> Error {
     let error_of = match error.sqlite_error_code() {
         _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_DATA) => Error::data_loss(
             "store.damaged",
-            "a page of the database file does not have its checksum: restore the store from a backup",
+            "a page of the database or of its log does not have its checksum: restore the store from a backup",
         ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Error::data_loss("store.damaged", "the database file is damaged: restore it from a backup")

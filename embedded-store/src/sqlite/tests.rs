@@ -6,7 +6,7 @@ use platform_core::ports::store::{
 
 use std::sync::Arc;
 
-use platform_core::kernel::{Actor, EventId, EventPosition, NewEvent, RawId, Timestamp};
+use platform_core::kernel::{Actor, Error, EventId, EventPosition, NewEvent, RawId, Timestamp};
 use platform_core::ports::store::{Prepared, StoreTimings};
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
@@ -170,6 +170,102 @@ async fn the_log_of_a_busy_store_is_moved_into_the_file_meanwhile() {
     let store = EmbeddedStores::open(folder.path()).unwrap().open(&schema()).await.unwrap();
     let last = store.get(&[DocKey::new("things", "0"), DocKey::new("things", "119")]).await.unwrap();
     assert!(last.iter().flatten().all(|doc| doc.body.as_bytes().len() > 1 << 20) && last.len() == 2);
+}
+
+/// Damage of a file that other processes have open, for as long as the value lives.
+struct Damaged<'a>(&'a std::path::Path, u64, u8);
+
+impl<'a> Damaged<'a> {
+    fn at(path: &'a std::path::Path, offset: u64, bits: u8) -> Damaged<'a> {
+        let damaged = Damaged(path, offset, bits);
+        damaged.turn();
+        damaged
+    }
+
+    fn turn(&self) {
+        use std::os::unix::fs::FileExt;
+        let file = std::fs::File::options().read(true).write(true).open(self.0).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, self.1).unwrap();
+        file.write_all_at(&[byte[0] ^ self.2], self.1).unwrap();
+    }
+}
+
+impl Drop for Damaged<'_> {
+    fn drop(&mut self) {
+        self.turn();
+    }
+}
+
+#[tokio::test]
+async fn damage_of_the_log_of_a_running_store_is_told_and_never_moved_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = EmbeddedStores::open(folder.path()).unwrap();
+    let store = stores.open(&schema()).await.unwrap();
+    for number in 0..50 {
+        let write = Write::Put {
+            key: DocKey::new("things", format!("{number}")),
+            body: Body::Json(format!("\"{}{number}\"", "x".repeat(1_500))),
+            entries: vec![Entry::new("by_body", format!("{number:03}"))],
+        };
+        store.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+    }
+    let read = || async {
+        let looking = EmbeddedStores::read_only(folder.path()).open(&schema()).await?;
+        let page = looking.scan(&IndexRange::index("things", "by_body")).await?;
+        Ok::<_, Error>(page.docs.iter().map(|doc| doc.id.clone()).collect::<Vec<_>>())
+    };
+    let expected = read().await.unwrap();
+    assert_eq!(expected.len(), 50);
+    let log = folder.path().join("things.db-wal");
+    // Within what was written: behind it the log has room that says nothing.
+    let content = std::fs::read(&log).unwrap();
+    let written = content.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut told = 0;
+    for number in 0..400 {
+        let offset = (number * written / 400) as u64;
+        let _damaged = Damaged::at(&log, offset, 1 << (number % 8));
+        match read().await {
+            // Of an old frame, whose page is in another one by now.
+            Ok(found) => assert_eq!(found, expected, "a turned bit at {offset}"),
+            Err(error) => {
+                assert_eq!(error.code(), "store.damaged", "{offset}: {error:?}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 40, "{told}");
+    assert_eq!(read().await.unwrap(), expected);
+
+    // A page that the file does not have yet: whoever closes moves the log into the file.
+    let _damaged = Damaged::at(&log, written as u64 - 200, 1);
+    drop((store, stores));
+    let file = std::fs::read(folder.path().join("things.db")).unwrap();
+    let damaged = std::fs::read(&log).unwrap();
+    let page = damaged.get(written / 4_120 * 4_120 + 56 - 4_120..).unwrap_or_default();
+    assert!(file.chunks(4_096).all(|other| !page.starts_with(other)));
+}
+
+#[test]
+fn a_transaction_that_is_larger_than_memory_reads_what_it_has_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.db");
+    let sql = connection::open_writer(&path, true).unwrap();
+    connection::durable(&sql).unwrap();
+    sql.execute_batch("PRAGMA cache_size = 10; CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB)").unwrap();
+    for keep in [true, false, true] {
+        sql.execute_batch("BEGIN").unwrap();
+        for number in 0..3_000_u64 {
+            let id = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as i64;
+            sql.execute("INSERT OR REPLACE INTO t VALUES (?, randomblob(900))", [id]).unwrap();
+        }
+        let sum: i64 = sql.query_row("SELECT sum(length(x)) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(sum, 3_000 * 900);
+        sql.execute_batch(if keep { "COMMIT" } else { "ROLLBACK" }).unwrap();
+    }
+    let other = connection::open_reader(&path).unwrap();
+    let sum: i64 = other.query_row("SELECT sum(length(x)) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(sum, 3_000 * 900);
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! The files of SQLite, through a VFS around the default one: pages get a checksum ([`sums`]), and what is
-//! written to a log between two fsyncs is one write ([`gathered`]).
+//! The files of SQLite, through a VFS around the default one: pages get a checksum ([`sums`]), those that are read
+//! from a log are compared with its own ([`frames`]), and what is written to a log between two fsyncs is one
+//! write ([`gathered`]).
 
 #![allow(unsafe_code, reason = "a VFS is a table of C functions")]
 
+mod frames;
 mod gathered;
 pub(crate) mod sums;
 
@@ -12,6 +14,7 @@ use std::sync::Once;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use self::frames::{FRAME_HEAD, Frame, SUM, Unsummed};
 use self::gathered::Gathered;
 
 /// The name under which SQLite knows it.
@@ -56,7 +59,7 @@ pub(super) fn gather(connection: &Connection) -> rusqlite::Result<()> {
         if asked == ffi::SQLITE_OK && !log.is_null() && std::ptr::eq((*log).pMethods, &raw const METHODS) {
             let mut length = 0;
             let sized = size(log, &raw mut length);
-            if let (ffi::SQLITE_OK, Kind::Log(held @ None)) = (sized, kind(log)) {
+            if let (ffi::SQLITE_OK, Kind::Log(Log { held: held @ None, .. })) = (sized, kind(log)) {
                 *held = Some(Gathered::of(length));
             }
             sized
@@ -82,9 +85,17 @@ struct OurFile {
 enum Kind {
     /// The database itself.
     Pages,
-    /// Its log, with what is gathered for it, if anything is.
-    Log(Option<Gathered>),
+    /// Its log.
+    Log(Log),
     Other,
+}
+
+/// What is known of a log.
+#[derive(Default)]
+struct Log {
+    /// What is gathered for it, if anything is.
+    held: Option<Gathered>,
+    unsummed: Unsummed,
 }
 
 /// Where the file of the VFS within stands: behind ours, aligned for everything.
@@ -166,7 +177,7 @@ unsafe extern "C" fn open_file(
             let kind = if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
                 Kind::Pages
             } else if flags & ffi::SQLITE_OPEN_WAL != 0 {
-                Kind::Log(None)
+                Kind::Log(Log::default())
             } else {
                 Kind::Other
             };
@@ -220,25 +231,53 @@ unsafe extern "C" fn read(
     offset: ffi::sqlite3_int64,
 ) -> c_int {
     // SAFETY: the file is open.
-    match unsafe { kind(file) } {
-        Kind::Pages if sums::is_page(size as usize, offset) => {}
-        // SAFETY: the file is open.
-        Kind::Log(_) => match unsafe { flush(file) } {
-            ffi::SQLITE_OK => return pass!(file, xRead, buffer, size, offset),
-            failed => return failed,
+    match unsafe { flush(file) } {
+        ffi::SQLITE_OK => {}
+        failed => return failed,
+    }
+    // SAFETY: the file is open.
+    let frame = match unsafe { kind(file) } {
+        Kind::Pages if sums::is_page(size as usize, offset) => None,
+        Kind::Log(log) if log.unsummed.has_sum(offset) => match Frame::with_page(size as usize, offset) {
+            Some(frame) => Some(frame),
+            None => return pass!(file, xRead, buffer, size, offset),
         },
         _ => return pass!(file, xRead, buffer, size, offset),
-    }
+    };
     match pass!(file, xRead, buffer, size, offset) {
         ffi::SQLITE_OK => {
             // SAFETY: SQLite gave a buffer of this size, and it was just filled.
             let page = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), size as usize) };
-            if sums::is_whole(page, offset) { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_DATA }
+            let is_whole = match frame {
+                None => Ok(sums::is_whole(page, offset)),
+                // SAFETY: the file is open.
+                Some(frame) => unsafe { is_whole(file, frame, page) },
+            };
+            match is_whole {
+                Ok(true) => ffi::SQLITE_OK,
+                Ok(false) | Err(ffi::SQLITE_IOERR_SHORT_READ) => ffi::SQLITE_IOERR_DATA,
+                Err(failed) => failed,
+            }
         }
         // SQLite would take what is missing for zeros.
         ffi::SQLITE_IOERR_SHORT_READ => ffi::SQLITE_IOERR_DATA,
         other => other,
     }
+}
+
+/// Whether the page of a frame is the one that its head was made for.
+///
+/// # Safety
+/// `file` is open.
+unsafe fn is_whole(file: *mut ffi::sqlite3_file, frame: Frame, page: &[u8]) -> Result<bool, c_int> {
+    let (mut head, mut before) = ([0; FRAME_HEAD], [0; SUM]);
+    for (bytes, offset) in [(&mut head[..], frame.head), (&mut before[..], frame.sum_before)] {
+        match pass!(file, xRead, bytes.as_mut_ptr().cast(), bytes.len() as c_int, offset) {
+            ffi::SQLITE_OK => {}
+            failed => return Err(failed),
+        }
+    }
+    Ok(frames::is_whole(&head, before, page))
 }
 
 unsafe extern "C" fn write(
@@ -255,14 +294,16 @@ unsafe extern "C" fn write(
             let page = sums::with_sum(bytes, offset);
             pass!(file, xWrite, page.as_ptr().cast(), size, offset)
         }
-        Kind::Log(Some(held)) => {
+        Kind::Log(log) => {
+            log.unsummed.writes(bytes.len(), offset);
+            let Some(held) = &mut log.held else { return pass!(file, xWrite, buffer, size, offset) };
             if held.take(bytes, offset) {
                 return ffi::SQLITE_OK;
             }
             // SAFETY: the file is open.
             let flushed = unsafe { flush(file) };
             // SAFETY: the file is open.
-            if let (ffi::SQLITE_OK, Kind::Log(Some(held))) = (flushed, unsafe { kind(file) }) {
+            if let (ffi::SQLITE_OK, Some(held)) = (flushed, unsafe { self::held(file) }) {
                 // What is empty takes everything.
                 held.take(bytes, offset);
             }
@@ -272,13 +313,25 @@ unsafe extern "C" fn write(
     }
 }
 
+/// What is gathered for a file, if it is a log for which something is.
+///
+/// # Safety
+/// As for [`kind`].
+unsafe fn held<'a>(file: *mut ffi::sqlite3_file) -> Option<&'a mut Gathered> {
+    // SAFETY: as above.
+    match unsafe { kind(file) } {
+        Kind::Log(log) => log.held.as_mut(),
+        Kind::Pages | Kind::Other => None,
+    }
+}
+
 /// Writes what is gathered for a log.
 ///
 /// # Safety
 /// `file` is open.
 unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: the file is open.
-    let Kind::Log(Some(held)) = (unsafe { kind(file) }) else { return ffi::SQLITE_OK };
+    let Some(held) = (unsafe { held(file) }) else { return ffi::SQLITE_OK };
     let written = held.write(|bytes, offset| {
         match pass!(file, xWrite, bytes.as_ptr().cast(), bytes.len() as c_int, offset) {
             ffi::SQLITE_OK => Ok(()),
@@ -290,10 +343,15 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: the file is open.
-    match unsafe { flush(file) } {
+    let done = match unsafe { flush(file) } {
         ffi::SQLITE_OK => pass!(file, xSync, flags),
         failed => failed,
+    };
+    // SAFETY: the file is open.
+    if let (ffi::SQLITE_OK, Kind::Log(log)) = (done, unsafe { kind(file) }) {
+        log.unsummed.synced();
     }
+    done
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
@@ -303,7 +361,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
         failed => failed,
     };
     // SAFETY: the file is open.
-    if let (ffi::SQLITE_OK, Kind::Log(Some(held))) = (done, unsafe { kind(file) }) {
+    if let (ffi::SQLITE_OK, Some(held)) = (done, unsafe { held(file) }) {
         held.resized(size);
     }
     done
