@@ -69,6 +69,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("audit_filters", server::audit_filters),
     ("request_headers", server::request_headers),
     ("forwarded_headers", server::forwarded_headers),
+    ("client_request", server::client_request),
     ("upstream_answer", server::upstream_answer),
     ("smtp_reply", server::smtp_reply),
     ("smtp_url", server::smtp_url),

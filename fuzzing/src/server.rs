@@ -215,6 +215,35 @@ pub(crate) fn upstream_answer(bytes: &[u8]) {
     assert!(answer.is_over || answer.rest.len() <= 16 * 1_024, "what is not over belongs to the body");
 }
 
+/// A client's request.
+pub(crate) fn client_request(bytes: &[u8]) {
+    let read = |piece| match fuzzing::client_request(bytes, piece) {
+        Ok(read) => read,
+        Err(error) => {
+            let codes = ["malformed_head", "head_too_large", "unsupported_version", "no_tunnels"];
+            assert!(codes.iter().any(|code| error.code() == format!("request.{code}")), "{error}");
+            None
+        }
+    };
+    let at_once = read(bytes.len());
+    assert!([1, 2, 7].into_iter().all(|piece| read(piece) == at_once), "the pieces change the request");
+    let Some(request) = at_once else { return };
+    let all = |name: &str| request.headers.get_all(name).iter().collect::<Vec<_>>();
+    let is_1_1 = request.line.ends_with("HTTP/1.1");
+    assert!(all("host").len() == 1 || !is_1_1 && all("host").is_empty());
+    assert!(all("content-length").len() <= 1);
+    match (all("transfer-encoding").as_slice(), all("content-length").as_slice()) {
+        ([], []) => assert_eq!(request.length, Some(0)),
+        ([], [length]) => assert_eq!(length.to_str().unwrap().parse().ok(), request.length),
+        ([coding], []) => {
+            assert!(is_1_1 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+            assert_eq!(request.length, None);
+        }
+        both => panic!("{both:?} can be understood in two ways"),
+    }
+    assert!(bytes.ends_with(&request.rest));
+}
+
 pub(crate) fn smtp_reply(bytes: &[u8]) {
     match fuzzing::smtp_reply(bytes) {
         Ok((code, lines, status)) => {

@@ -1,18 +1,17 @@
 //! From a request on a connection to its response: identity of the request, route, log, metrics.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body, Incoming};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Body;
 use platform_core::gateway::{CompiledRoute, Destination, Headers, RequestHead, Resolution};
 use platform_core::kernel::{ClientInfo, Context, Error, Retry, TraceParent, limits};
 
-use crate::http_server::{Above, OnEnd, Permit, RequestPermit, ServerBody, Watch};
+use crate::http_server::{Above, ClientBody, OnEnd, Permit, RequestPermit, ServerBody, Watch};
 use crate::marks::{Ids, Marks};
 use crate::metrics::{Label, Meter, Metrics, RequestLabels};
 use crate::policy::write_limit;
@@ -73,9 +72,9 @@ impl App {
     /// begins, as large as it may ever become.
     pub async fn answer(
         self: Arc<App>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         peer: Arc<Peer>,
-    ) -> Result<Response<ServerBody>, Infallible> {
+    ) -> Response<ServerBody> {
         let is_h2 = request.version() == Version::HTTP_2;
         let number = peer.watch.request_begins(is_h2);
         let (info, marks) = self.info(request.headers(), &peer);
@@ -112,11 +111,24 @@ impl App {
         marks.set(response.headers_mut());
         ending.labels.answered(response.status(), answered);
         let watch = Arc::clone(&ending.peer.watch);
-        Ok(response.map(|body| body.watched(&watch, number).on_end(ending)))
+        response.map(|body| body.watched(&watch, number).on_end(ending))
+    }
+
+    /// Answers what is no request.
+    pub(crate) fn refuse(&self, error: Error, peer: &Peer) -> Response<ServerBody> {
+        let (info, marks) = self.info(&HeaderMap::new(), peer);
+        tracing::debug!(request_id = %info.correlation_id, code = error.code(), "a head was refused");
+        let (mut response, _) = problem(error, &info, Label::default());
+        marks.set(response.headers_mut());
+        response
     }
 
     /// By one of our own endpoints.
-    async fn own(&self, request: Request<Incoming>, info: &RequestInfo) -> (Response<ServerBody>, Answered) {
+    async fn own(
+        &self,
+        request: Request<ClientBody>,
+        info: &RequestInfo,
+    ) -> (Response<ServerBody>, Answered) {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(info.clone());
         let mut response = self.routes.answer(request).await.map(ServerBody::boxed);
@@ -128,7 +140,7 @@ impl App {
     async fn forward(
         &self,
         parts: &Parts,
-        body: Incoming,
+        body: ClientBody,
         route: &CompiledRoute,
         info: &RequestInfo,
         marks: &Marks,
@@ -235,8 +247,12 @@ fn problem(error: Error, info: &RequestInfo, route: Label) -> (Response<ServerBo
 }
 
 /// What a request says about where it goes.
-fn head(request: &Request<Incoming>) -> RequestHead<'_> {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+fn head(request: &Request<ClientBody>) -> RequestHead<'_> {
+    // Only preflights say more.
+    let is_preflight = request.method() == Method::OPTIONS;
+    let text = |name: HeaderName| {
+        if is_preflight { request.headers().get(name).and_then(|value| value.to_str().ok()) } else { None }
+    };
     RequestHead {
         method: request.method().as_str(),
         authority: authority(request),
@@ -248,7 +264,7 @@ fn head(request: &Request<Incoming>) -> RequestHead<'_> {
 }
 
 /// The target's authority, else `Host` (RFC 9112, 3.2.2).
-fn authority(request: &Request<Incoming>) -> Option<&str> {
+fn authority(request: &Request<ClientBody>) -> Option<&str> {
     let host = || request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     request.uri().authority().map(|authority| authority.as_str()).or_else(host)
 }
@@ -306,8 +322,9 @@ impl OnEnd for Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.peer.watch.request_ends(self.complete);
-        let took = self.begin.elapsed();
+        let end = Instant::now();
+        self.peer.watch.request_ends(end, self.complete);
+        let took = end.duration_since(self.begin);
         self.server.metrics.request_ends(&self.peer.meter, &self.labels, took);
         // No path, no query, no header: they may hold what is secret or personal.
         tracing::info!(

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Uri};
@@ -13,9 +14,9 @@ use platform_core::kernel::{
 use crate::app::Peer;
 use crate::config::{ConfigError, Loaded};
 use crate::http_server::{Deadlines, Watch};
+use crate::http1::{RequestReader, whole};
 use crate::marks::Marks;
 use crate::proxy::headers::{Hop, client_address, fields, refuse_loop, towards_upstream};
-use crate::proxy::http1::whole;
 use crate::rest::{Extract, IfMatch, Query, Received, RequestInfo, audit, headers, json};
 use crate::smtp::reply::read_reply;
 
@@ -150,6 +151,43 @@ pub fn upstream_answer(
         is_over: whole.is_over,
         is_kept: whole.head.is_kept,
         rest: whole.rest,
+    }))
+}
+
+/// What was understood of a client's request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClientHead {
+    /// The line, anew.
+    pub line: String,
+    /// All fields.
+    pub headers: HeaderMap,
+    /// Bytes of the body, if they are told.
+    pub length: Option<u64>,
+    /// Whether another request may follow.
+    pub is_kept: bool,
+    /// What comes behind the head.
+    pub rest: Vec<u8>,
+}
+
+/// Reads the head of a client's request that comes in pieces of `piece` bytes; `None` when it is not whole.
+///
+/// # Errors
+/// `request.malformed_head`, `request.head_too_large`, `request.unsupported_version`, `request.no_tunnels`.
+pub fn client_request(bytes: &[u8], piece: usize) -> Result<Option<ClientHead>> {
+    let (mut buffer, mut reader) = (BytesMut::new(), RequestReader::default());
+    let mut read = None;
+    for piece in bytes.chunks(piece.max(1)) {
+        buffer.extend_from_slice(piece);
+        if read.is_none() {
+            read = reader.read(&mut buffer)?;
+        }
+    }
+    Ok(read.map(|request| ClientHead {
+        line: format!("{} {} {:?}", request.parts.method, request.parts.uri, request.parts.version),
+        headers: request.parts.headers,
+        length: request.framing.left(),
+        is_kept: request.is_kept,
+        rest: buffer.to_vec(),
     }))
 }
 

@@ -2,44 +2,22 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Poll, ready};
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use platform_core::kernel::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::aside::Aside;
 use super::watchdog::{Watch, Watched};
+use super::{http1, http2};
 use crate::app::{App, Peer};
+use crate::http1::Input;
 
-pub(super) type Builder = auto::Builder<TokioExecutor>;
-
-/// How connections are served. A request has at most 100 header fields, which is hyper's own limit: to set it,
-/// even to the same number, makes hyper fill two tables for every head. Deadlines are the watchdog's: hyper's own
-/// header timer costs a timer per request and cannot tell a slow head from an idle connection.
-pub(super) fn builder() -> Builder {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(limits::HEAD_BYTES)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits::STREAMS)
-        .max_header_list_size(limits::HEADER_LIST_BYTES)
-        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
-}
+/// What a connection with HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves requests until the peer goes, a deadline passes, or the server stops.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -47,35 +25,79 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     address: SocketAddr,
     is_tls: bool,
     app: Arc<App>,
-    builder: &Builder,
+    builder: &http2::Builder,
     watch: Arc<Watch>,
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = Arc::new(Peer::new(address, is_tls, Arc::clone(&watch)));
-    let service = service_fn(move |request| Arc::clone(&app).answer(request, Arc::clone(&peer)));
-    let io = TokioIo::new(Watched { stream, watch: Arc::clone(&watch) });
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+    let is_stopping = AtomicBool::new(false);
+    let stream = Watched { stream, watch: Arc::clone(&watch) };
+    let mut connection = std::pin::pin!(speak(stream, builder, app, peer, &is_stopping));
     let expired = std::pin::pin!(watch.expired());
     let stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
     let (mut expired, mut stopped) = (Aside::new(expired), Aside::new(stopped));
-    let mut is_stopping = false;
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "connection ended");
-                }
+            if connection.as_mut().poll(cx).is_ready() || expired.poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if expired.poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if is_stopping || stopped.poll(cx).is_pending() {
+            if is_stopping.load(Relaxed) || stopped.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            is_stopping = true;
-            connection.as_mut().graceful_shutdown();
+            is_stopping.store(true, Relaxed);
         }
     })
     .await;
+}
+
+/// In the version that the client's first bytes say.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    mut stream: S,
+    builder: &http2::Builder,
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    is_stopping: &AtomicBool,
+) {
+    let mut input = Input::default();
+    let is_http_2 = poll_fn(|cx| {
+        loop {
+            if let Some(is_http_2) = is_http_2(&input.buffer) {
+                return Poll::Ready(Some(is_http_2));
+            }
+            if input.buffer.is_empty() && is_stopping.load(Relaxed) {
+                return Poll::Ready(None);
+            }
+            match ready!(input.poll_read(Pin::new(&mut stream), cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(None),
+                Ok(_) => {}
+            }
+        }
+    });
+    match is_http_2.await {
+        None => {}
+        Some(false) => http1::serve(stream, input, app, peer, is_stopping).await,
+        Some(true) => Box::pin(http2::serve(stream, input.buffer, builder, app, peer, is_stopping)).await,
+    }
+}
+
+/// Whether these first bytes are those of HTTP/2; `None` when they are too few.
+fn is_http_2(begin: &[u8]) -> Option<bool> {
+    if begin.starts_with(PREFACE) {
+        return Some(true);
+    }
+    (!PREFACE.starts_with(begin)).then_some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_say_the_version() {
+        assert_eq!(is_http_2(b""), None);
+        assert_eq!(is_http_2(b"PRI * HTTP/2"), None);
+        assert_eq!(is_http_2(b"PRI /x HTTP/1.1"), Some(false));
+        assert_eq!(is_http_2(b"GET"), Some(false));
+        assert_eq!(is_http_2(&[PREFACE, b"more"].concat()), Some(true));
+    }
 }

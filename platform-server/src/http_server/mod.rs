@@ -1,10 +1,14 @@
-//! The accept loop on hyper: HTTP/1.1 and HTTP/2, with deadlines and caps that `axum::serve` does not have.
+//! The accept loop, and the connections: HTTP/1.1 in our own words, HTTP/2 by hyper, both with deadlines and caps.
 
 mod allowance;
 mod aside;
 mod body;
 mod caps;
 mod connection;
+mod date;
+mod http1;
+mod http2;
+mod incoming;
 mod memory;
 mod tls;
 mod watchdog;
@@ -21,6 +25,7 @@ pub(crate) use allowance::{Allowance, incomplete};
 pub(crate) use body::read_body;
 pub use body::{BoxError, OnEnd, ServerBody};
 pub use caps::{Above, AtOnce, Caps, Permit, RequestPermit};
+pub use incoming::ClientBody;
 pub use memory::BodyLimits;
 pub use tls::{Tls, TlsError};
 pub use watchdog::{Deadlines, Watch};
@@ -90,7 +95,7 @@ impl HttpServer {
     /// Serves until `stop` turns true, then lets running requests finish.
     pub async fn run(self, app: Arc<App>, mut stop: watch::Receiver<bool>) {
         let caps = Caps::new(self.limits.at_once);
-        let builder = Arc::new(connection::builder());
+        let builder = Arc::new(http2::builder());
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -131,7 +136,7 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     app: Arc<App>,
-    builder: &connection::Builder,
+    builder: &http2::Builder,
     tls: Option<Tls>,
     (deadlines, permit): (Deadlines, Arc<Permit>),
     stop: watch::Receiver<bool>,

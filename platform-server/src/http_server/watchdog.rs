@@ -91,7 +91,11 @@ impl Watch {
     }
 
     fn now(&self) -> u64 {
-        self.begin.elapsed().as_millis() as u64 + 1
+        self.at(Instant::now())
+    }
+
+    fn at(&self, time: Instant) -> u64 {
+        time.saturating_duration_since(self.begin).as_millis() as u64 + 1
     }
 
     /// The connection's place under the caps.
@@ -111,9 +115,9 @@ impl Watch {
     }
 
     /// A response has been sent, or given up because the peer took its request back.
-    pub fn request_ends(&self, complete: bool) {
+    pub fn request_ends(&self, now: Instant, complete: bool) {
         self.body.store(0, Relaxed);
-        self.idle.store(self.now(), Relaxed);
+        self.idle.store(self.at(now), Relaxed);
         self.in_flight.fetch_sub(1, Relaxed);
         if !complete && self.is_h2.load(Relaxed) {
             self.request_was_reset();
@@ -149,11 +153,9 @@ impl Watch {
         set(&self.body, waits, || self.now());
     }
 
-    fn bytes_arrived(&self) {
-        self.body.store(0, Relaxed);
-        if self.in_flight.load(Relaxed) == 0 && self.head.load(Relaxed) == 0 && !self.is_h2.load(Relaxed) {
-            self.head.store(self.now(), Relaxed);
-        }
+    /// A head has begun to come, and is not whole.
+    pub fn head_begins(&self) {
+        set(&self.head, true, || self.now());
     }
 
     /// How long until the next look, or `None` when a deadline has passed.
@@ -213,7 +215,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.watch.bytes_arrived();
+            self.watch.waits_for_body(false);
         }
         polled
     }

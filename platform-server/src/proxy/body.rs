@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use platform_core::kernel::{Error, Result};
 use tokio::time::Instant;
 
 use super::connection::{Connection, ended};
-use super::http1::{Framing, Nonsense, Part};
 use super::pool::Upstream;
-use crate::http_server::{Allowance, BoxError, Watch, incomplete};
+use crate::http_server::{Allowance, BoxError, ClientBody, Watch, incomplete};
+use crate::http1::{Framing, Nonsense, Part};
 
 /// What is known of the body that a client sends, apart from the body itself.
 pub(super) struct Upload {
@@ -37,7 +37,7 @@ impl Upload {
     }
 
     /// The body to send on.
-    pub(super) fn body(&self, incoming: Incoming) -> RequestBody {
+    pub(super) fn body(&self, incoming: ClientBody) -> RequestBody {
         RequestBody { incoming, allowance: self.allowance, state: Arc::clone(&self.state) }
     }
 
@@ -60,7 +60,7 @@ impl Upload {
 
 /// The body of a request to an upstream: the client's.
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    incoming: ClientBody,
     allowance: Allowance,
     state: Arc<State>,
 }
@@ -87,7 +87,7 @@ impl Body for RequestBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 body.state.is_broken.store(true, Relaxed);
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,

@@ -3,37 +3,27 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Method;
+use hyper::body::Body;
 use platform_core::gateway::UpstreamUrl;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::body::RequestBody;
-use super::http1::{Head, HeadReader};
-use super::sending::{Sending, Unsendable};
-
-/// Bytes that are read at once: most answers of a service are smaller.
-const READ_BYTES: usize = 8 * 1024;
-/// The same when one read after the other is full.
-const MOST_READ_BYTES: usize = 128 * 1024;
-/// Less room than this is not worth a read.
-const LEAST_READ_BYTES: usize = 4 * 1024;
+use crate::http1::{Answer, AnswerReader, Input, Length, Sending, Unsendable};
 
 /// A connection that takes one request after the other.
 pub(super) struct Connection {
     stream: Stream,
-    /// What was read and is not understood yet.
-    input: BytesMut,
-    /// How much is read at once.
-    read_bytes: usize,
-    sending: Sending,
+    input: Input,
+    sending: Sending<RequestBody>,
     /// Kept from request to request: to move it on costs nothing, to set it anew does.
     deadline: Pin<Box<Sleep>>,
 }
@@ -64,8 +54,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Box::new(Connection {
             stream: Stream::Whole(stream),
-            input: BytesMut::new(),
-            read_bytes: READ_BYTES,
+            input: Input::default(),
             sending: Sending::default(),
             deadline: Box::pin(sleep_until(Instant::now())),
         }))
@@ -79,18 +68,20 @@ impl Connection {
         body: Option<RequestBody>,
         head: impl FnOnce(&mut Vec<u8>),
         deadline: Instant,
-    ) -> Result<Head, NoAnswer> {
-        self.sending.begin(method, body, head);
+    ) -> Result<Answer, NoAnswer> {
+        let body = body.filter(|body| !body.is_end_stream());
+        let length = length(method, body.as_ref());
+        self.sending.begin(body, length, head);
         self.wait_until(deadline);
         let is_answer_to_head = *method == Method::HEAD;
-        let mut reader = HeadReader::default();
+        let mut reader = AnswerReader::default();
         let mut can_send = true;
         poll_fn(|cx| {
             if can_send && !self.sending.is_done() {
                 can_send = self.poll_send(cx)?;
             }
             loop {
-                if let Some(head) = reader.read(&mut self.input, is_answer_to_head).map_err(broken)? {
+                if let Some(head) = reader.read(&mut self.input.buffer, is_answer_to_head).map_err(broken)? {
                     return Poll::Ready(Ok(head));
                 }
                 match self.poll_read(cx) {
@@ -109,10 +100,10 @@ impl Connection {
         let Stream::Whole(stream) = &mut self.stream else { return Ok(false) };
         match self.sending.poll(Pin::new(stream), cx) {
             Poll::Ready(Ok(())) | Poll::Pending => Ok(true),
-            Poll::Ready(Err(Unsendable::Upstream)) if self.sending.is_untouched() => Err(NoAnswer::Unsent),
+            Poll::Ready(Err(Unsendable::Peer)) if self.sending.is_untouched() => Err(NoAnswer::Unsent),
             // Who refuses a request may close before all of it has come: the answer is there to be read.
-            Poll::Ready(Err(Unsendable::Upstream)) => Ok(false),
-            Poll::Ready(Err(Unsendable::Client)) => Err(NoAnswer::Broken(ended())),
+            Poll::Ready(Err(Unsendable::Peer)) => Ok(false),
+            Poll::Ready(Err(Unsendable::Body)) => Err(NoAnswer::Broken(ended())),
         }
     }
 
@@ -123,21 +114,12 @@ impl Connection {
 
     /// What was read and is not understood yet.
     pub(super) fn input(&mut self) -> &mut BytesMut {
-        &mut self.input
+        &mut self.input.buffer
     }
 
     /// Reads more; 0 at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let room = self.input.capacity() - self.input.len();
-        if room < LEAST_READ_BYTES {
-            self.input.reserve(self.read_bytes);
-        }
-        let room = self.input.capacity() - self.input.len();
-        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
-        if read == room {
-            self.read_bytes = MOST_READ_BYTES.min(self.read_bytes * 2);
-        }
-        Poll::Ready(Ok(read))
+        self.input.poll_read(Pin::new(&mut self.stream), cx)
     }
 
     /// From now on the connection may be silent until then.
@@ -173,21 +155,28 @@ impl Connection {
     pub(super) fn is_ready(&self) -> bool {
         let Stream::Whole(stream) = &self.stream else { return false };
         let nothing = stream.try_read(&mut [0]);
-        self.input.is_empty()
+        self.input.buffer.is_empty()
             && self.sending.is_done()
             && nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Nobody uses it for now.
     pub(super) fn rest(&mut self) {
-        if self.read_bytes > READ_BYTES {
-            self.read_bytes = READ_BYTES;
-            self.input = BytesMut::new();
-        }
+        self.input.rest();
     }
 }
 
-async fn send_rest(mut sending: Sending, mut writing: OwnedWriteHalf, pause: Duration) {
+/// How the length of a request's body is told.
+fn length(method: &Method, body: Option<&RequestBody>) -> Length {
+    match body {
+        Some(body) => body.size_hint().exact().map_or(Length::Chunked, Length::Exactly),
+        // Where a body is expected, its absence is said (RFC 9110, 8.6).
+        None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => Length::Zero,
+        None => Length::Nothing,
+    }
+}
+
+async fn send_rest(mut sending: Sending<RequestBody>, mut writing: OwnedWriteHalf, pause: Duration) {
     loop {
         let before = sending.progress();
         let rest = timeout(pause, poll_fn(|cx| sending.poll(Pin::new(&mut writing), cx))).await;

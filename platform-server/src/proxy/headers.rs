@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use platform_core::kernel::{Actor, Error, Principal, Result};
 
-use super::http1::write_field;
 use crate::app::Peer;
+use crate::http1::{is_hop_by_hop, write_field};
 use crate::marks::Marks;
 
 /// Between whom we stand.
@@ -27,21 +27,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const USER: HeaderName = HeaderName::from_static("x-platform-user");
-
-/// Ends at each hop (RFC 9110, 7.6.1), and what `Connection` names besides.
-pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "proxy-authorization"
-    )
-}
 
 /// Said by us alone; a client's own words are dropped.
 fn is_ours(name: &str) -> bool {
@@ -73,11 +58,8 @@ fn ends_here(name: &str) -> bool {
     is_hop_by_hop(name)
         || is_made_anew(name)
         || is_ours(name)
-        || name.contains('_') && is_ours(&name.replace('_', "-"))
+        || name.as_bytes().contains(&b'_') && is_ours(&name.replace('_', "-"))
 }
-
-/// So many fields are usually added to an answer.
-pub(crate) const ADDED_TO_ANSWERS: usize = 4;
 
 /// Writes the fields of a request for an upstream whose name is `host`, all but those that tell the length.
 pub(crate) fn towards_upstream(

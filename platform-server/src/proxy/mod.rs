@@ -6,16 +6,14 @@
 mod body;
 mod connection;
 pub(crate) mod headers;
-pub(crate) mod http1;
 mod pool;
-mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 use http::{Response, Uri};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use platform_core::gateway::{CompiledRoute, Endpoint, Failure, Outcome, Pool, UpstreamUrl, canonical_path};
 use platform_core::kernel::{Error, Principal, Result, Timestamp};
 
@@ -23,10 +21,10 @@ pub(crate) use body::ProxiedBody;
 use body::{RequestBody, Upload};
 use connection::{Connection, NoAnswer};
 pub(crate) use headers::{Hop, client_address};
-use http1::{Head, Target, write_request_line};
 use pool::{Upstream, Upstreams};
 
-use crate::http_server::Allowance;
+use crate::http_server::{Allowance, ClientBody};
+use crate::http1::{Answer, Target, write_request_line};
 
 /// The longest time for a TCP connection to an upstream in the same network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,7 +60,7 @@ impl Proxy {
     pub(crate) async fn forward(
         &self,
         parts: &Parts,
-        body: Incoming,
+        body: ClientBody,
         forward: Forward<'_>,
     ) -> Result<Response<ProxiedBody>> {
         let limit = forward.route.body_limit_bytes();
@@ -168,7 +166,7 @@ async fn attempt(
             headers::towards_upstream(out, parts, &forward.hop, forward.principal, to.upstream.host());
         };
         match connection.send(&parts.method, body.take(), head, deadline).await {
-            Ok(head) => return answered(head, connection, &to, timeout),
+            Ok(answer) => return answered(answer, connection, &to, timeout),
             Err(NoAnswer::Late) => return Err(Failed::timeout()),
             Err(NoAnswer::Unsent) => {
                 *body = connection.take_body();
@@ -185,18 +183,18 @@ async fn attempt(
 }
 
 fn answered(
-    mut head: Head,
+    mut answer: Answer,
     mut connection: Box<Connection>,
     to: &To<'_>,
     pause: Duration,
 ) -> Result<Response<ProxiedBody>, Failed> {
-    headers::towards_client(&mut head.parts.headers);
+    headers::towards_client(&mut answer.parts.headers);
     if !connection.is_sent() {
-        head.is_kept = false;
+        answer.is_kept = false;
         connection.send_apart(pause);
     }
-    let body = ProxiedBody::new((head.framing, head.is_kept), connection, to.upstream, pause);
-    body.map(|body| Response::from_parts(head.parts, body)).map_err(|error| {
+    let body = ProxiedBody::new((answer.framing, answer.is_kept), connection, to.upstream, pause);
+    body.map(|body| Response::from_parts(answer.parts, body)).map_err(|error| {
         tracing::debug!(%error, host = to.url.host(), "upstream failed");
         Failed::broken()
     })

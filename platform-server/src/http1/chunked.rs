@@ -5,8 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use httparse::Status;
 
 use super::framing::{Part, take_at_most};
-use super::{FIELDS, Nonsense, has_end};
-use crate::proxy::headers::is_hop_by_hop;
+use super::{FIELDS, Nonsense, has_end, is_hop_by_hop};
 
 /// Bytes of a line with the size of a chunk.
 const LINE_BYTES: usize = 1_024;

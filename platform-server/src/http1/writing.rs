@@ -1,9 +1,12 @@
-//! The request, as it is written.
+//! Heads, as they are written.
 
 use std::borrow::Cow;
 use std::io::Write;
 
-use http::Method;
+use http::response::Parts;
+use http::{Method, Version};
+
+use super::Reason;
 
 /// What the request line asks for.
 #[derive(Debug)]
@@ -22,17 +25,6 @@ impl Target<'_> {
         let is_plain = |text: &str| text.bytes().all(|byte| byte > b' ' && byte != 0x7f);
         is_plain(&self.path) && self.query.is_none_or(is_plain)
     }
-}
-
-/// How the length of a request's body is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// There is none.
-    Nothing,
-    /// So many bytes.
-    Exactly(u64),
-    /// In chunks.
-    Chunked,
 }
 
 /// Writes the request line.
@@ -57,23 +49,21 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-impl Length {
-    /// Writes the field that tells it, and the end of the head.
-    pub(crate) fn write(self, out: &mut Vec<u8>, method: &Method) {
-        // Writing to a Vec does not fail.
-        let _ = match self {
-            Length::Exactly(length) => write!(out, "content-length: {length}\r\n\r\n"),
-            Length::Chunked => out.write_all(b"transfer-encoding: chunked\r\n\r\n"),
-            // Where a body is expected, its absence is said (RFC 9110, 8.6).
-            Length::Nothing if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
-                out.write_all(b"content-length: 0\r\n\r\n")
-            }
-            Length::Nothing => out.write_all(b"\r\n"),
-        };
-    }
+/// Writes the status line.
+pub(crate) fn write_status_line(out: &mut Vec<u8>, version: Version, parts: &Parts) {
+    let reason = match parts.extensions.get::<Reason>() {
+        Some(Reason(reason)) => reason.as_bytes(),
+        None => parts.status.canonical_reason().unwrap_or_default().as_bytes(),
+    };
+    out.extend_from_slice(if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(parts.status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the line before a chunk of so many bytes.
-pub(crate) fn chunk_begin(out: &mut Vec<u8>, length: usize) {
+pub(super) fn chunk_begin(out: &mut Vec<u8>, length: usize) {
+    // Writing to a Vec does not fail.
     let _ = write!(out, "{length:x}\r\n");
 }

@@ -3,13 +3,13 @@
 use bytes::BytesMut;
 use http::HeaderMap;
 
-use super::{Head, HeadReader, Nonsense, Part};
+use super::{Answer, AnswerReader, Nonsense, Part};
 
 /// What was understood of an answer.
 #[derive(Debug)]
 pub(crate) struct Whole {
     /// Status and fields.
-    pub(crate) head: Head,
+    pub(crate) head: Answer,
     /// All data.
     pub(crate) body: Vec<u8>,
     /// What came after it.
@@ -28,7 +28,7 @@ pub(crate) fn read<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     is_answer_to_head: bool,
 ) -> Result<Option<Whole>, Nonsense> {
-    let (mut buffer, mut reader) = (BytesMut::new(), HeadReader::default());
+    let (mut buffer, mut reader) = (BytesMut::new(), AnswerReader::default());
     let mut whole: Option<Whole> = None;
     for piece in pieces {
         buffer.extend_from_slice(piece);

@@ -1,4 +1,4 @@
-//! Where the body of an answer ends (RFC 9112, 6.3).
+//! Where the body of a message ends (RFC 9112, 6.3).
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -13,7 +13,7 @@ pub(crate) enum Framing {
     Length(u64),
     /// In chunks.
     Chunked(Chunks),
-    /// The upstream closes the connection.
+    /// The peer closes the connection.
     UntilClose,
 }
 
@@ -45,7 +45,7 @@ impl Framing {
         }
     }
 
-    /// Whether the body is over when the upstream closes the connection now.
+    /// Whether the body is over when the peer closes the connection now.
     pub(crate) fn may_end_here(&self) -> bool {
         matches!(self, Framing::UntilClose | Framing::Length(0))
     }
@@ -104,7 +104,7 @@ impl Framings {
         self.is_coded = true;
     }
 
-    /// The framing that they say.
+    /// The framing that they say; without any the body ends with the connection.
     ///
     /// # Errors
     /// They can be understood in two ways, or name a coding other than `chunked`.
