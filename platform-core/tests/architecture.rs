@@ -32,10 +32,10 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() {
+        if path.ends_with("tests.rs") || path.ends_with("tests") {
+            // A module of tests in a file of its own, or in a folder with a file per subject.
+        } else if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.ends_with("tests.rs") {
-            // A module of tests in a file of its own.
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
