@@ -1,7 +1,7 @@
 //! The embedded backends: nothing to operate.
 //!
 //! In reading order:
-//! - [`open()`]: a data folder as a running platform.
+//! - [`open()`]: a data folder as a running platform; [`open_in_memory`]: one without a folder, for tests.
 //! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`EmbeddedStores`]: a store per domain, each on SQLite, fjall or (behind the feature `sled`) sled.
 //! - [`FjallLog`]: the durable event log.
@@ -36,7 +36,7 @@ pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, last_backup, restore};
 pub use key_file::{KEY_VARIABLE, key_path, load_key};
 pub use log::FjallLog;
-pub use open::{open, open_backends, open_backends_on};
+pub use open::{open, open_backends, open_backends_on, open_in_memory};
 pub use runtime::SystemRuntime;
 pub use stores::{EmbeddedStores, Engine, Engines};
 

@@ -1,11 +1,10 @@
-//! A folder as a platform.
+//! A folder as a platform, and a platform without one.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use platform_core::Platform;
 use platform_core::kernel::Result;
-use platform_core::ports::Backends;
 use platform_core::ports::cache::LocalCache;
 use platform_core::ports::channel::Channel;
 use platform_core::ports::disclosure::Disclosures;
@@ -14,6 +13,7 @@ use platform_core::ports::limiter::LocalLimiter;
 use platform_core::ports::runtime::Runtime;
 use platform_core::ports::signals::LocalSignals;
 use platform_core::ports::store::Stores;
+use platform_core::ports::{Backends, MemoryBackends};
 
 use crate::{EmbeddedStores, Engines, FjallLog, SystemRuntime, load_key};
 
@@ -38,7 +38,34 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// # Errors
 /// As [`open_backends`].
 pub async fn open(path: impl AsRef<Path>) -> Result<Platform> {
-    let backends = open_backends(path.as_ref(), Vec::new()).await?;
+    started(open_backends(path.as_ref(), Vec::new()).await?).await
+}
+
+/// A platform in memory, already started, with these ways out: for tests and for trying out. It is there within
+/// milliseconds, behaves as one on a folder does, and ends with the last of its clones; what it seals is sealed under a
+/// key that is no secret.
+///
+/// ```
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+/// use platform_core::{kernel::Context, users::NewProfile};
+/// let platform = embedded_store::open_in_memory(Vec::new()).await?;
+/// let new = NewProfile { id: None, email: "ada@example.org".parse()?, name: None };
+/// platform.users().create(&Context::service("test"), &new).await?;
+/// platform.stop().await;
+/// # Ok::<(), platform_core::kernel::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// What [`Platform::start`] returns.
+pub async fn open_in_memory(channels: Vec<Arc<dyn Channel>>) -> Result<Platform> {
+    let memory = MemoryBackends::new(Arc::new(SystemRuntime::current()));
+    let backends = Backends { channels, ..memory.backends().await? };
+    started(backends).await
+}
+
+async fn started(backends: Backends) -> Result<Platform> {
     let platform = Platform::builder(backends).build().await?;
     platform.start().await?;
     Ok(platform)

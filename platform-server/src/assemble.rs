@@ -1,5 +1,6 @@
 //! The platform over the data folder, as the configuration says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use embedded_store::{Engine, Engines, open_backends_on};
@@ -32,19 +33,20 @@ pub fn check(config: &Config) -> Result<()> {
     SmtpChannel::new(&config.notifications.smtp_url, &config.notifications.from)?;
     auth(config).check()?;
     engines(config)?;
-    tls(config).map(|_| ())
+    tls(config.server.tls_certificates.as_deref(), config.server.tls_key.as_deref()).map(|_| ())
 }
 
 /// The certificate and key, when there are any.
 ///
 /// # Errors
 /// `config.invalid_tls`.
-pub fn tls(config: &Config) -> Result<Option<Tls>> {
-    match (&config.server.tls_certificates, &config.server.tls_key) {
+pub fn tls(certificates: Option<&Path>, key: Option<&Path>) -> Result<Option<Tls>> {
+    match (certificates, key) {
         (Some(certificates), Some(key)) => Tls::from_files(certificates, key)
             .map(Some)
             .map_err(|error| Error::invalid("config.invalid_tls", error.to_string())),
-        _ => Ok(None),
+        (None, None) => Ok(None),
+        _ => Err(Error::invalid("config.invalid_tls", "a certificate and its key are given together")),
     }
 }
 

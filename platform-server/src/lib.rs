@@ -6,7 +6,7 @@
 //! [`http_server`] accepts connections and keeps their deadlines, `http1` is what is spoken on most of them,
 //! [`app`] takes one request to its response, `marks` are its id and trace, `policy` decides who may, [`rest`] holds the endpoints, [`proxy`] forwards
 //! to upstreams, [`smtp`] sends mail, [`server`] what they share, [`metrics`] what is
-//! counted.
+//! counted; [`serving`] is a server that runs.
 
 pub mod app;
 pub mod assemble;
@@ -24,5 +24,6 @@ mod policy;
 pub mod proxy;
 pub mod rest;
 pub mod server;
+pub mod serving;
 pub mod smtp;
 pub mod telemetry;

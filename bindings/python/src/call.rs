@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use platform_core::kernel::Result;
 use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -123,6 +123,11 @@ impl Call {
     /// What is there already.
     pub(crate) fn ready(name: &'static str, value: Py<PyAny>) -> Call {
         Call::new(name, Box::new(move |_, _| Ok(Some(Ok(answer(value))))))
+    }
+
+    /// The end of an asynchronous iteration.
+    pub(crate) fn ended(name: &'static str) -> Call {
+        Call::new(name, Box::new(|_, _| Err(PyStopAsyncIteration::new_err(()))))
     }
 
     fn new(name: &'static str, begin: Begin) -> Call {

@@ -1,4 +1,4 @@
-//! An open platform: its tokio runtime, the calls that are under way, and how all of it ends.
+//! An open platform: its tokio runtime, the calls that are under way, its servers, and how all of it ends.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, RwLock};
 use platform_core::Platform;
 use platform_core::kernel::{Error, Result};
+use platform_core::ports::channel::MemoryChannel;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::call::Completion;
 use crate::error::{closed, forked};
+use crate::events::Stream;
 use crate::fork::{Open, generation, is_heir};
+use crate::serving::{Running, Wanted};
 
 /// How long a closing waits for calls of other threads, and for its own tasks.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -21,15 +24,26 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// An open platform, shared by everything that was made from it. The last one to go closes it.
 pub(crate) struct Core {
     generation: u64,
-    path: PathBuf,
+    place: Place,
     handle: Handle,
     calls: Arc<Calls>,
     /// `None` when it is closed.
     platform: RwLock<Option<Platform>>,
     runtime: Mutex<Option<Runtime>>,
     delivery: Mutex<Option<mpsc::Sender<Completion>>>,
+    servers: Mutex<Vec<Arc<Running>>>,
+    streams: Mutex<Vec<Weak<Stream>>>,
     /// Until everything of it has ended.
     open: Mutex<Option<Open>>,
+}
+
+/// Where a platform stands.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// In a data folder.
+    Folder(PathBuf),
+    /// In memory, with what it sends.
+    Memory(Arc<MemoryChannel>),
 }
 
 /// What is open, for the end of the interpreter.
@@ -56,11 +70,11 @@ struct Calls {
 pub(crate) struct UnderWay(Arc<Calls>);
 
 impl Core {
-    /// Opens a folder, with a runtime of its own.
+    /// Opens a platform, with a runtime of its own.
     ///
     /// # Errors
     /// As [`embedded_store::open`]; `platform.forked`, `platform.no_threads`.
-    pub(crate) fn open(path: PathBuf) -> Result<Arc<Core>> {
+    pub(crate) fn open(place: Place) -> Result<Arc<Core>> {
         if is_heir() {
             return Err(forked());
         }
@@ -71,7 +85,12 @@ impl Core {
         };
         let runtime =
             Builder::new_multi_thread().enable_all().thread_name("platform").build().map_err(no_threads)?;
-        let platform = runtime.block_on(embedded_store::open(&path))?;
+        let platform = runtime.block_on(async {
+            match &place {
+                Place::Folder(path) => embedded_store::open(path).await,
+                Place::Memory(mail) => embedded_store::open_in_memory(vec![Arc::clone(mail) as _]).await,
+            }
+        })?;
         let (sender, finished) = mpsc::channel::<Completion>();
         // Tasks of the runtime never wait for the interpreter: this thread does, for all of them.
         let deliver = move || {
@@ -86,12 +105,14 @@ impl Core {
         std::thread::Builder::new().name("platform-wake".to_owned()).spawn(deliver).map_err(no_threads)?;
         let core = Arc::new(Core {
             generation: generation(),
-            path,
+            place,
             handle: runtime.handle().clone(),
             calls: Arc::default(),
             platform: RwLock::new(Some(platform)),
             runtime: Mutex::new(Some(runtime)),
             delivery: Mutex::new(Some(sender)),
+            servers: Mutex::default(),
+            streams: Mutex::default(),
             open: Mutex::new(Some(open)),
         });
         let mut all = OPEN.lock();
@@ -121,12 +142,24 @@ impl Core {
         call(self.platform.read().as_ref().ok_or_else(closed)?)
     }
 
+    /// Ends a subscription when it closes.
+    ///
+    /// # Errors
+    /// As [`Core::begin`].
+    pub(crate) fn keep(&self, stream: &Arc<Stream>) -> Result<()> {
+        let (_platform, _under_way) = self.begin()?;
+        let mut streams = self.streams.lock();
+        streams.retain(|stream| stream.strong_count() > 0);
+        streams.push(Arc::downgrade(stream));
+        Ok(())
+    }
+
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.path
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -145,16 +178,33 @@ impl Core {
             return;
         }
         let Some(platform) = self.platform.write().take() else { return };
+        let streams = std::mem::take(&mut *self.streams.lock());
+        let streams: Vec<Arc<Stream>> = streams.iter().filter_map(Weak::upgrade).collect();
+        // Whoever waits for an event is a call under way.
+        streams.iter().for_each(|stream| stream.end());
         self.calls.wait(CLOSE_WITHIN);
         let runtime = self.runtime.lock().take();
         if let Some(runtime) = runtime {
-            runtime.block_on(platform.stop());
-            // The stores close with the last handle.
-            drop(platform);
+            let servers = std::mem::take(&mut *self.servers.lock());
+            end(&runtime, platform, servers, streams);
             self.delivery.lock().take();
             runtime.shutdown_timeout(CLOSE_WITHIN);
             self.open.lock().take();
         }
+    }
+
+    /// Serves the platform in this process.
+    ///
+    /// # Errors
+    /// As [`Core::begin`] and [`Running::begin`].
+    pub(crate) fn serve(&self, wanted: &Wanted) -> Result<Arc<Running>> {
+        let (platform, _under_way) = self.begin()?;
+        let _entered = self.handle.enter();
+        let running = Arc::new(Running::begin(wanted, platform)?);
+        let mut servers = self.servers.lock();
+        servers.retain(|server| !server.is_over());
+        servers.push(Arc::clone(&running));
+        Ok(running)
     }
 
     /// Whether this is a child of the process that opened it: its threads are not here, its locks may be held by
@@ -168,6 +218,22 @@ impl Core {
     }
 }
 
+/// Stops the servers and the subscriptions, then what runs beside the calls.
+fn end(runtime: &Runtime, platform: Platform, servers: Vec<Arc<Running>>, streams: Vec<Arc<Stream>>) {
+    runtime.block_on(async {
+        for stream in streams {
+            stream.close().await;
+        }
+        for server in servers {
+            // One that ended by a fault has ended.
+            let _ = server.stop().await;
+        }
+        platform.stop().await;
+    });
+    // The stores close with the last handle: this one.
+    drop(platform);
+}
+
 impl Drop for Core {
     fn drop(&mut self) {
         if self.is_foreign() {
@@ -175,6 +241,8 @@ impl Drop for Core {
             std::mem::forget(self.platform.get_mut().take());
             std::mem::forget(self.runtime.get_mut().take());
             std::mem::forget(self.delivery.get_mut().take());
+            std::mem::forget(std::mem::take(self.servers.get_mut()));
+            std::mem::forget(std::mem::take(self.streams.get_mut()));
             std::mem::forget(self.open.get_mut().take());
             return;
         }
@@ -184,12 +252,12 @@ impl Drop for Core {
         if Handle::try_current().is_ok() {
             // A runtime cannot wait for its own end.
             let (platform, runtime) = (self.platform.get_mut().take(), self.runtime.get_mut().take());
-            let open = self.open.get_mut().take();
+            let (servers, open) = (std::mem::take(self.servers.get_mut()), self.open.get_mut().take());
+            let streams = self.streams.get_mut().iter().filter_map(Weak::upgrade).collect();
             std::thread::spawn(move || {
                 let _open = open;
                 if let (Some(platform), Some(runtime)) = (platform, runtime) {
-                    runtime.block_on(platform.stop());
-                    drop(platform);
+                    end(&runtime, platform, servers, streams);
                     runtime.shutdown_timeout(CLOSE_WITHIN);
                 }
             });

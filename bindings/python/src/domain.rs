@@ -13,7 +13,7 @@
 /// ```
 ///
 /// The first word says how it is called:
-/// - `query`: reads. Awaited, it runs on the platform's threads.
+/// - `query`: reads, or is repeated safely by ids of the caller's. Awaited, it runs on the platform's threads.
 /// - `command`: changes something; it has the keyword `idempotency_key`.
 /// - `recall`: an `async` method of the core that is answered from memory nearly always: tried at once.
 /// - `memory`: a method of the core that is not `async`; it is not awaited in the asynchronous class either. Its

@@ -3,7 +3,10 @@
 //! In reading order:
 //! - `domain`, `record`: how a method and a result are declared, once for both classes, the docs and the stubs.
 //! - `users` and its neighbours: the domains.
+//! - `submit`: many transfers at once, from arrays.
 //! - `platform`, `opening`, `principal`: what a program begins with.
+//! - `serving`: the server within this process.
+//! - `events`: what has happened, as an iterator.
 //! - `view`, `wait`, `call`, `pages`: how a call is made, waited for, awaited, and a list read.
 //! - `core`, `fork`: an open platform, and what a fork leaves of it.
 //! - `planted`: what the tests ask for, in builds for development only.
@@ -15,9 +18,11 @@ mod call;
 mod core;
 mod domain;
 mod error;
+mod events;
 mod flags;
 mod fork;
 mod gateway;
+mod ids;
 mod notifications;
 mod opening;
 mod pages;
@@ -26,7 +31,9 @@ mod planted;
 mod platform;
 mod principal;
 mod record;
+mod serving;
 mod stubs;
+mod submit;
 mod transactions;
 mod typed;
 mod users;
@@ -56,10 +63,13 @@ macro_rules! records {
 records! {
     audit::AuditEntry, audit::AuditSource, audit::ConsistencyProof, audit::EntryProof,
     auth::Jwk, auth::Session, auth::TokenPair,
+    events::Event,
     flags::BulkEvaluation, flags::Flag, flags::FlagEvaluation, flags::FlagRevision, flags::FlagSet, flags::VariantCount,
     gateway::Route,
     notifications::DeliveryAttempt, notifications::Notification, notifications::Preferences, notifications::Rendered,
     notifications::Template, notifications::TemplateParts,
+    platform::SentMail,
+    submit::FailedTransfer, submit::Submission,
     transactions::Account, transactions::AccountBalances, transactions::Asset, transactions::AssetCheck,
     transactions::BatchItem, transactions::LedgerCheck, transactions::LedgerCounts, transactions::LedgerVerification,
     transactions::NewTransfer, transactions::PageProof, transactions::PageProofs, transactions::Transfer,
@@ -76,11 +86,17 @@ fn _platform_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<platform::AsyncPlatform>()?;
     module.add_class::<opening::Opening>()?;
     module.add_class::<principal::Principal>()?;
+    module.add_class::<events::Events>()?;
+    module.add_class::<events::AsyncEvents>()?;
+    module.add_class::<serving::Serving>()?;
+    module.add_class::<serving::AsyncServing>()?;
     module.add_class::<pages::Pages>()?;
     module.add_class::<pages::AsyncPages>()?;
     module.add_class::<pages::PageOf>()?;
     platform::add_domains(module)?;
     add_records(module)?;
+    module.add_function(wrap_pyfunction!(ids::id_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(ids::id_text, module)?)?;
     module.add_function(wrap_pyfunction!(_stubs, module)?)?;
     module.add_function(wrap_pyfunction!(_kinds, module)?)?;
     #[cfg(debug_assertions)]

@@ -1,7 +1,5 @@
 //! `platform.notifications`.
 
-use std::collections::BTreeMap;
-
 use platform_core::kernel::{NotificationId, UserId};
 use platform_core::notifications::{
     Attempt, Category, IfUnknown, Locale, NotificationView, Outcome, Parts, PreferencesView, PreviewRequest,
@@ -9,13 +7,11 @@ use platform_core::notifications::{
 };
 use platform_core::ports::store::Stored;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyDict};
 
 use crate::domain::domain;
 use crate::flags::because;
 use crate::record::record;
-use crate::typed::Typed;
-use crate::values::{Id, JsonObject, Name, Time, literal};
+use crate::values::{Id, JsonObject, Mapping, Name, Time, literal};
 
 literal! {
     /// What to do when it is not known whether a message went out.
@@ -101,6 +97,14 @@ impl TemplateParts {
     }
 }
 
+impl FromPyObject<'_, '_> for TemplateParts {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<TemplateParts> {
+        Ok(TemplateParts(object.cast::<TemplateParts>()?.get().0.clone()))
+    }
+}
+
 record! {
     /// A template as it is, or was, with one of its revisions.
     Template(it: CoreTemplate) {
@@ -115,7 +119,7 @@ record! {
         /// What it says when no language fits.
         parts: TemplateParts = TemplateParts(it.spec.parts.clone());
         /// What it says in other languages.
-        locales: Locales = Locales(it.spec.locales.clone());
+        locales: Mapping<Name<Locale>, TemplateParts> = it.spec.locales.clone().into();
         /// When this revision was made; ``None`` for a built-in one.
         created_at: Option<Time> = it.created_at.map(Time);
         /// Who made it; ``None`` for a built-in one.
@@ -141,90 +145,15 @@ record! {
     /// What a user wants to receive.
     Preferences(it: Stored<PreferencesView>) {
         /// ``False``: the category is switched off; what is not named is on.
-        categories: Categories = Categories(it.value.categories.clone());
+        categories: Mapping<Name<Category>, bool> = it.value.categories.clone().into();
         /// The version, for a later change that expects it; 0 when nothing was ever said.
         version: u64 = it.version;
     }
 }
 
-/// Parts by their language.
-#[derive(Clone)]
-pub(crate) struct Locales(BTreeMap<Locale, Parts>);
-
-impl Typed for Locales {
-    fn output() -> String {
-        "dict[str, TemplateParts]".to_owned()
-    }
-
-    fn input() -> String {
-        "Mapping[str, TemplateParts]".to_owned()
-    }
-}
-
-impl<'py> IntoPyObject<'py> for Locales {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let parts = self.0.into_iter().map(|(locale, parts)| (String::from(locale), TemplateParts(parts)));
-        parts.into_py_dict(py)
-    }
-}
-
-impl FromPyObject<'_, '_> for Locales {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Locales> {
-        let parts = items::<Name<Locale>, Bound<'_, TemplateParts>>(&object)?;
-        Ok(Locales(parts.into_iter().map(|(locale, parts)| (locale.0, parts.get().0.clone())).collect()))
-    }
-}
-
-/// Whether each category is on.
-#[derive(Clone)]
-pub(crate) struct Categories(BTreeMap<Category, bool>);
-
-impl Typed for Categories {
-    fn output() -> String {
-        "dict[str, bool]".to_owned()
-    }
-
-    fn input() -> String {
-        "Mapping[str, bool]".to_owned()
-    }
-}
-
-impl<'py> IntoPyObject<'py> for Categories {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.0.into_iter().map(|(category, is_on)| (String::from(category), is_on)).into_py_dict(py)
-    }
-}
-
-impl FromPyObject<'_, '_> for Categories {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Categories> {
-        let categories = items::<Name<Category>, bool>(&object)?;
-        Ok(Categories(categories.into_iter().map(|(category, is_on)| (category.0, is_on)).collect()))
-    }
-}
-
-/// The pairs of a mapping.
-fn items<'py, K, V>(object: &Bound<'py, PyAny>) -> PyResult<Vec<(K, V)>>
-where
-    K: for<'a> FromPyObject<'a, 'py>,
-    V: for<'a> FromPyObject<'a, 'py>,
-{
-    object.call_method0("items")?.try_iter()?.map(|item| item?.extract::<(K, V)>()).collect()
-}
-
 domain! {
-    /// Messages to people. They are kept until a channel takes them; the module brings none yet, so what is sent waits.
+    /// Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
+    /// ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
     Notifications, AsyncNotifications;
 
     /// Accepts a notification (permission ``notifications:send``): rendered, stored, and from then on certain to reach a
@@ -310,7 +239,7 @@ domain! {
         html: Option<String> = None,
         category: Option<Name<Category>> = None,
         if_unknown: Option<WhenUnknown> = None,
-        locales: Option<Locales> = None,
+        locales: Option<Mapping<Name<Locale>, TemplateParts>> = None,
         expected: Option<u32> = None,
         reason: Option<String> = None
     ) -> Template,
@@ -323,7 +252,7 @@ domain! {
             category: category.map(|category| category.0).unwrap_or_default(),
             if_unknown: if_unknown.map(|word| word.0).unwrap_or_default(),
             parts: Parts { subject, text, html },
-            locales: locales.map(|locales| locales.0).unwrap_or_default(),
+            locales: locales.map(|locales| locales.into_map(|name| name.0, |parts| parts.0)).unwrap_or_default(),
         };
         platform.notifications().put_template(&because(context, reason), name.0, spec, expected).await
     };
@@ -401,7 +330,7 @@ domain! {
     /// (``notifications.version_mismatch``), ``NotFoundError`` (``notifications.unknown_recipient``).
     command put_preferences(
         user: Id<UserId>,
-        categories: Categories;
+        categories: Mapping<Name<Category>, bool>;
         expected: Option<u64> = None
     ) -> Preferences,
     example {
@@ -409,40 +338,15 @@ domain! {
         /// {'news': False}
     },
     |platform, context| {
-        let preferences = PreferencesView { categories: categories.0 };
+        let preferences = PreferencesView { categories: categories.into_map(|name| name.0, |is_on| is_on) };
         platform.notifications().put_preferences(&context, user.0, preferences, expected).await
     };
 
     /// How many attempts to send ended how since the platform was opened (permission ``notifications:read``).
-    memory attempts() -> AttemptCounts,
+    memory attempts() -> Mapping<&'static str, u64>,
     example {
         /// >>> p.notifications.attempts()["sent"]
         /// 0
     },
     |platform, context| platform.notifications().attempts(context).map(|counts| counts.outcomes);
-}
-
-/// Numbers of attempts, by how they ended.
-pub(crate) struct AttemptCounts(Vec<(&'static str, u64)>);
-
-impl From<Vec<(&'static str, u64)>> for AttemptCounts {
-    fn from(counts: Vec<(&'static str, u64)>) -> AttemptCounts {
-        AttemptCounts(counts)
-    }
-}
-
-impl Typed for AttemptCounts {
-    fn output() -> String {
-        "dict[str, int]".to_owned()
-    }
-}
-
-impl<'py> IntoPyObject<'py> for AttemptCounts {
-    type Target = PyDict;
-    type Output = Bound<'py, PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.0.into_py_dict(py)
-    }
 }

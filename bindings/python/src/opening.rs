@@ -1,6 +1,5 @@
-//! How a folder is opened: by a thread of its own, so that whoever waits for it can be interrupted.
+//! How a platform is opened: by a thread of its own, so that whoever waits for it can be interrupted.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use platform_core::kernel::{Context, Error, Result};
@@ -9,20 +8,20 @@ use pyo3::sync::PyOnceLock;
 use tokio::sync::oneshot;
 
 use crate::call::Call;
-use crate::core::Core;
+use crate::core::{Core, Place};
 use crate::error::raise;
 use crate::fork;
 use crate::platform::AsyncPlatform;
 use crate::view::View;
 use crate::wait::wait_anywhere;
 
-/// Opens a folder and waits for it. A signal ends the waiting; what opens all the same is closed again.
-pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Core>> {
+/// Opens a platform and waits for it. A signal ends the waiting; what opens all the same is closed again.
+pub(crate) fn open(py: Python<'_>, place: Place) -> PyResult<Arc<Core>> {
     fork::watch();
     let (sender, opened) = oneshot::channel();
     std::thread::Builder::new().name("platform-open".to_owned()).spawn(move || {
         // Dropped, and so closed, when nobody waits any more.
-        let _ = sender.send(Core::open(path));
+        let _ = sender.send(Core::open(place));
     })?;
     wait_anywhere(py, Box::pin(async move { opened.await.unwrap_or_else(|_| Err(lost())) }))
 }
@@ -39,7 +38,7 @@ fn lost() -> Error {
 /// A platform that is being opened: to be awaited, or entered with ``async with``.
 #[pyclass(frozen, name = "AsyncOpening", module = "platform_core")]
 pub(crate) struct Opening {
-    path: PathBuf,
+    place: Place,
     service: String,
     entered: Arc<PyOnceLock<Py<AsyncPlatform>>>,
 }
@@ -68,14 +67,14 @@ impl<'py> IntoPyObject<'py> for Opened {
 }
 
 impl Opening {
-    pub(crate) fn new(path: PathBuf, service: String) -> Opening {
+    pub(crate) fn new(place: Place, service: String) -> Opening {
         fork::watch();
-        Opening { path, service, entered: Arc::new(PyOnceLock::new()) }
+        Opening { place, service, entered: Arc::new(PyOnceLock::new()) }
     }
 
     fn call(&self, entered: Option<Arc<PyOnceLock<Py<AsyncPlatform>>>>) -> Call {
-        let (path, service) = (self.path.clone(), self.service.clone());
-        let open = move || -> Result<Opened> { Ok(Opened { core: Core::open(path)?, service, entered }) };
+        let (place, service) = (self.place.clone(), self.service.clone());
+        let open = move || -> Result<Opened> { Ok(Opened { core: Core::open(place)?, service, entered }) };
         Call::of_thread("open", open)
     }
 }

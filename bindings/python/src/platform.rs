@@ -5,15 +5,34 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use platform_core::kernel::{ClientInfo, Context, CorrelationId, Error};
+use platform_core::ports::channel::Message;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
 use crate::call::Call;
+use crate::core::Place;
 use crate::error::raise;
+use crate::events::{self, AsyncEvents, Events};
 use crate::opening;
 use crate::principal::Who;
-use crate::values::Name;
+use crate::record::record;
+use crate::serving::{AsyncServing, Serving, Wanted};
+use crate::values::{Many, Name};
 use crate::view::View;
+
+record! {
+    /// A message that a platform in memory has sent.
+    SentMail(it: Message) {
+        /// To which address.
+        to: String = it.to.clone();
+        /// The subject.
+        subject: String = it.subject.clone();
+        /// The plain text.
+        text: String = it.text.clone();
+        /// The HTML.
+        html: Option<String> = it.html.clone();
+    }
+}
 
 /// The classes, each with an attribute per domain.
 macro_rules! platforms {
@@ -114,8 +133,28 @@ impl Platform {
     #[staticmethod]
     #[pyo3(signature = (path, *, service = "python"))]
     fn open(py: Python<'_>, path: PathBuf, service: &str) -> PyResult<Platform> {
-        let core = opening::open(py, path)?;
+        let core = opening::open(py, Place::Folder(path))?;
         Platform::new(py, opening::view(core, service))
+    }
+
+    /// A platform in memory, for tests and for trying out: empty, there within milliseconds, and gone when it is
+    /// closed. What it sends it keeps: see ``sent_mail``.
+    ///
+    /// >>> with Platform.in_memory() as other:
+    /// ...     other.users.create(email="grace@example.org", name="Grace").name
+    /// 'Grace'
+    #[staticmethod]
+    #[pyo3(signature = (*, service = "python"))]
+    fn in_memory(py: Python<'_>, service: &str) -> PyResult<Platform> {
+        let core = opening::open(py, Place::Memory(Arc::default()))?;
+        Platform::new(py, opening::view(core, service))
+    }
+
+    /// What a platform in memory has sent so far, the oldest first.
+    ///
+    /// Raises ``ConflictError`` (``platform.not_in_memory``) where it stands in a folder.
+    fn sent_mail(&self, py: Python<'_>) -> PyResult<Many<Message, SentMail>> {
+        sent_mail(py, &self.view)
     }
 
     /// Lets the calls of other threads end, stops what runs beside them and closes the folder. Once more does
@@ -151,6 +190,55 @@ impl Platform {
         Platform::new(py, acting(&self.view, who, correlation_id, reason, client))
     }
 
+    /// What happens, as it happens: an iterator that waits for the next event. Under a ``name`` it goes on, also after a
+    /// restart, behind the last event that was done under it, and a new name begins with the oldest; without one it begins
+    /// with the next. ``stores`` are the domains whose events it has (``["users"]``); all, when none is named. Permission
+    /// ``events:subscribe``.
+    ///
+    /// Events of one key come in their order, each at least once. One is done when the next is asked for, and with ``done``;
+    /// what was not done comes again: after a crash up to 64 that were. Iterators of one name share the events. Nothing is read
+    /// ahead but 64 at most. ``close``, the end of a ``with``, or that of the platform ends the iteration.
+    ///
+    /// Raises ``InvalidInputError`` (``events.invalid_name``, ``events.unknown_store``).
+    ///
+    /// >>> with p.events("mailer", stores=["users"]) as events:
+    /// ...     next(events).event_type
+    /// 'users.profile_created'
+    #[pyo3(signature = (name = None, *, stores = Vec::new()))]
+    fn events(&self, py: Python<'_>, name: Option<String>, stores: Vec<String>) -> PyResult<Events> {
+        Events::begin(py, &self.view, events::Wanted { name, stores })
+    }
+
+    /// Serves this platform, with every endpoint and the gateway's routes, until ``stop`` or until the platform is
+    /// closed: the very server that the command line starts, within this process. ``listen`` is an address with a port (0:
+    /// any that is free). With ``tls_certificates`` and ``tls_key`` (PEM files) it speaks TLS. What ``trusted_proxies``
+    /// (``10.0.0.0/8``) say of their clients is believed.
+    ///
+    /// Raises ``UnavailableError`` (``server.cannot_listen``), ``InvalidInputError`` (``request.invalid_address``,
+    /// ``config.invalid_tls``).
+    ///
+    /// >>> from urllib.request import urlopen
+    /// >>> with p.serve(listen="127.0.0.1:0") as server, urlopen(server.url + "/readyz") as answer:
+    /// ...     answer.status
+    /// 200
+    #[pyo3(signature = (*, listen = "127.0.0.1:8080", tls_certificates = None, tls_key = None, trusted_proxies = Vec::new()))]
+    fn serve(
+        &self,
+        py: Python<'_>,
+        listen: &str,
+        tls_certificates: Option<PathBuf>,
+        tls_key: Option<PathBuf>,
+        trusted_proxies: Vec<String>,
+    ) -> PyResult<Serving> {
+        let wanted = Wanted {
+            listen: listen.to_owned(),
+            certificates: tls_certificates,
+            key: tls_key,
+            trusted_proxies,
+        };
+        Serving::begin(py, &self.view, &wanted)
+    }
+
     /// Waits until everything has happened that follows from what was done so far: mail is queued, the audit trail
     /// has its entries.
     fn settled(&self, py: Python<'_>) -> PyResult<()> {
@@ -177,7 +265,19 @@ impl AsyncPlatform {
     #[staticmethod]
     #[pyo3(signature = (path, *, service = "python"))]
     fn open(path: PathBuf, service: &str) -> opening::Opening {
-        opening::Opening::new(path, service.to_owned())
+        opening::Opening::new(Place::Folder(path), service.to_owned())
+    }
+
+    /// A platform in memory, as ``Platform.in_memory`` makes it: ``await`` it, or enter it with ``async with``.
+    #[staticmethod]
+    #[pyo3(signature = (*, service = "python"))]
+    fn in_memory(service: &str) -> opening::Opening {
+        opening::Opening::new(Place::Memory(Arc::default()), service.to_owned())
+    }
+
+    /// As ``Platform.sent_mail``. It is not awaited.
+    fn sent_mail(&self, py: Python<'_>) -> PyResult<Many<Message, SentMail>> {
+        sent_mail(py, &self.view)
     }
 
     /// As ``Platform.close``.
@@ -208,6 +308,32 @@ impl AsyncPlatform {
     ) -> PyResult<AsyncPlatform> {
         let client = client(py, address, user_agent)?;
         AsyncPlatform::new(py, acting(&self.view, who, correlation_id, reason, client))
+    }
+
+    /// As ``Platform.events``, for ``async for``. It is not awaited: it subscribes with ``async with``, else with the first
+    /// event that is asked for.
+    #[pyo3(signature = (name = None, *, stores = Vec::new()))]
+    fn events(&self, py: Python<'_>, name: Option<String>, stores: Vec<String>) -> PyResult<AsyncEvents> {
+        AsyncEvents::begin(py, &self.view, events::Wanted { name, stores })
+    }
+
+    /// As ``Platform.serve``. It is not awaited: it listens when this returns.
+    #[pyo3(signature = (*, listen = "127.0.0.1:8080", tls_certificates = None, tls_key = None, trusted_proxies = Vec::new()))]
+    fn serve(
+        &self,
+        py: Python<'_>,
+        listen: &str,
+        tls_certificates: Option<PathBuf>,
+        tls_key: Option<PathBuf>,
+        trusted_proxies: Vec<String>,
+    ) -> PyResult<AsyncServing> {
+        let wanted = Wanted {
+            listen: listen.to_owned(),
+            certificates: tls_certificates,
+            key: tls_key,
+            trusted_proxies,
+        };
+        AsyncServing::begin(py, &self.view, &wanted)
     }
 
     /// As ``Platform.settled``.
@@ -242,6 +368,17 @@ fn acting(
     View::new(Arc::clone(view.core()), context, is_one_request)
 }
 
+fn sent_mail(py: Python<'_>, view: &View) -> PyResult<Many<Message, SentMail>> {
+    match view.core().place() {
+        Place::Memory(mail) => Ok(mail.sent().into()),
+        Place::Folder(_) => {
+            let error =
+                Error::conflict("platform.not_in_memory", "only a platform in memory keeps what it sends");
+            Err(raise(py, &error))
+        }
+    }
+}
+
 fn client(py: Python<'_>, address: Option<&str>, user_agent: Option<String>) -> PyResult<ClientInfo> {
     let address = address.map(str::parse::<IpAddr>).transpose().map_err(|_| {
         raise(
@@ -254,5 +391,9 @@ fn client(py: Python<'_>, address: Option<&str>, user_agent: Option<String>) -> 
 
 fn described(class: &str, view: &View) -> String {
     let state = if view.core().is_closed() { ", closed" } else { "" };
-    format!("<{class} {:?}, acting as {}{state}>", view.core().path(), view.context().principal.actor)
+    let place = match view.core().place() {
+        Place::Folder(path) => format!("{path:?}"),
+        Place::Memory(_) => "in memory".to_owned(),
+    };
+    format!("<{class} {place}, acting as {}{state}>", view.context().principal.actor)
 }

@@ -10,7 +10,7 @@ use crate::stubs::Class;
 pub(crate) trait Record: PyTypeInfo {
     /// Its name in Python.
     const NAME: &'static str;
-    /// Its fields, and whether each is a secret.
+    /// Its fields, and whether each is hidden.
     const FIELDS: &'static [(&'static str, bool)];
 
     /// The values of the fields.
@@ -20,11 +20,11 @@ pub(crate) trait Record: PyTypeInfo {
     fn stub() -> Class;
 }
 
-/// `Name(field=value, …)`, without what is secret.
+/// `Name(field=value, …)`, without what is hidden.
 pub(crate) fn repr<R: Record>(py: Python<'_>, record: &R) -> PyResult<String> {
     let values = record.values(py)?;
-    let fields = R::FIELDS.iter().zip(values).map(|((name, is_secret), value)| {
-        if *is_secret { Ok(format!("{name}='…'")) } else { Ok(format!("{name}={}", value.repr()?)) }
+    let fields = R::FIELDS.iter().zip(values).map(|((name, is_hidden), value)| {
+        if *is_hidden { Ok(format!("{name}='…'")) } else { Ok(format!("{name}={}", value.repr()?)) }
     });
     Ok(format!("{}({})", R::NAME, fields.collect::<PyResult<Vec<_>>>()?.join(", ")))
 }
@@ -109,7 +109,7 @@ macro_rules! record {
         impl $crate::record::Record for $name {
             const NAME: &'static str = stringify!($name);
             const FIELDS: &'static [(&'static str, bool)] =
-                &[$((stringify!($field), <$type as $crate::typed::Typed>::IS_SECRET)),*];
+                &[$((stringify!($field), <$type as $crate::typed::Typed>::IS_HIDDEN)),*];
 
             fn values<'py>(&self, py: pyo3::Python<'py>) -> pyo3::PyResult<Vec<pyo3::Bound<'py, pyo3::PyAny>>> {
                 use pyo3::IntoPyObjectExt;

@@ -178,7 +178,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("decimal", &["Decimal"]),
     ("os", &["PathLike"]),
     ("types", &["GenericAlias", "TracebackType"]),
-    ("typing", &["Any", "ClassVar", "Generic", "Literal", "TypeVar", "final"]),
+    ("typing", &["Any", "ClassVar", "Generic", "Literal", "Protocol", "TypeVar", "final"]),
 ];
 
 /// Whether a name occurs as a word.

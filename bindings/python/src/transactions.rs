@@ -1,6 +1,6 @@
 //! `platform.transactions`.
 
-use platform_core::kernel::{self, AccountId, TransferId, UserId};
+use platform_core::kernel::{self, AccountId, TransferId, UserId, limits};
 use platform_core::transactions::{
     Account as CoreAccount, AccountBalances as CoreBalances, AssetCheck as CoreAssetCheck,
     BatchItem as CoreItem, LedgerCheck as CoreCheck, LedgerCounts as CoreCounts,
@@ -14,8 +14,9 @@ use pyo3::types::PyTuple;
 
 use crate::domain::domain;
 use crate::record::record;
+use crate::submit::{Submission, Submitted, Transfers};
 use crate::typed::Typed;
-use crate::values::{Decimal, Id, Many, Time, literal};
+use crate::values::{Decimal, Id, Many, Mapping, Time, literal};
 
 literal! {
     /// Where a transfer stands.
@@ -183,7 +184,7 @@ record! {
         /// Recorded.
         posted: u64 = it.posted;
         /// Refused, by the stable code of the reason; only those that occurred.
-        rejected: Counts = Counts(it.rejected.clone());
+        rejected: Mapping<&'static str, u64> = it.rejected.clone().into();
     }
 }
 
@@ -260,30 +261,9 @@ impl NewTransfer {
     }
 }
 
-/// Numbers by their names.
-#[derive(Clone)]
-pub(crate) struct Counts(Vec<(&'static str, u64)>);
-
-impl Typed for Counts {
-    fn output() -> String {
-        "dict[str, int]".to_owned()
-    }
-}
-
-impl<'py> IntoPyObject<'py> for Counts {
-    type Target = pyo3::types::PyDict;
-    type Output = Bound<'py, pyo3::types::PyDict>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyDict>> {
-        use pyo3::types::IntoPyDict;
-        self.0.into_py_dict(py)
-    }
-}
-
 /// The transfers of a batch: `NewTransfer`s, or tuples of debit account, credit account, asset and amount.
 #[derive(Clone)]
-pub(crate) struct Batch(Vec<TransferRequest>);
+pub(crate) struct Batch(pub(crate) Vec<TransferRequest>);
 
 impl Typed for Batch {
     fn output() -> String {
@@ -295,7 +275,9 @@ impl FromPyObject<'_, '_> for Batch {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Batch> {
-        object.try_iter()?.map(|item| request(&item?)).collect::<PyResult<_>>().map(Batch)
+        // One more than may be: the ledger says so.
+        let items = object.try_iter()?.take(limits::LEDGER_PAGE_TRANSFERS + 1);
+        items.map(|item| request(&item?)).collect::<PyResult<_>>().map(Batch)
     }
 }
 
@@ -303,22 +285,12 @@ fn request(item: &Bound<'_, PyAny>) -> PyResult<TransferRequest> {
     if let Ok(new) = item.cast::<NewTransfer>() {
         return Ok(new.get().0.clone());
     }
-    let Ok(tuple) = item.cast::<PyTuple>() else {
-        return Err(PyTypeError::new_err(
-            "a transfer is a NewTransfer, or a tuple (debit, credit, asset, amount)",
-        ));
-    };
+    let tuple = item.cast::<PyTuple>().ok().filter(|tuple| tuple.len() == 4).ok_or_else(|| {
+        PyTypeError::new_err("a transfer is a NewTransfer, or a tuple (debit, credit, asset, amount)")
+    })?;
     let (debit, credit, asset, amount) =
         tuple.extract::<(Id<AccountId>, Id<AccountId>, String, Decimal)>()?;
-    Ok(TransferRequest {
-        id: None,
-        debit_account: debit.0,
-        credit_account: credit.0,
-        asset,
-        amount: amount.0,
-        pending: false,
-        expires_in_s: None,
-    })
+    Ok(NewTransfer::new(debit, credit, asset, amount, None, false, None).0)
 }
 
 impl From<CoreTransfer> for Transfer {
@@ -399,22 +371,14 @@ domain! {
         /// Decimal('12.50')
     },
     |platform, context| {
-        let request = TransferRequest {
-            id: id.map(|id| id.0),
-            debit_account: debit_account.0,
-            credit_account: credit_account.0,
-            asset,
-            amount: amount.0,
-            pending,
-            expires_in_s,
-        };
-        platform.transactions().transfer(&context, &request).await
+        let new = NewTransfer::new(debit_account, credit_account, asset, amount, id, pending, expires_in_s);
+        platform.transactions().transfer(&context, &new.0).await
     };
 
     /// Makes transfers together, in their order, 8,190 at most (permission ``ledger:transfer``): ``NewTransfer``s, or tuples
     /// of debit account, credit account, asset and amount. ``linked``: all or none. What was refused is told by its item.
     ///
-    /// Raises ``InvalidInputError`` (``ledger.empty_batch``, ``ledger.batch_too_large``); of a linked batch what refused
+    /// Raises ``InvalidInputError`` (``ledger.empty_batch``), ``LimitExceededError`` (``ledger.batch_too_large``); of a linked batch what refused
     /// the one that failed, with its ``index`` in the context.
     command transfer_batch(transfers: Batch; linked: bool = false) -> Many<CoreItem, BatchItem>,
     example {
@@ -428,6 +392,38 @@ domain! {
     |platform, context| {
         let batch = TransferBatch { transfers: transfers.0, linked };
         platform.transactions().transfer_batch(&context, &batch).await.map(|result| result.items)
+    };
+
+    /// Makes transfers together as ``transfer_batch`` does, 8,190 at most, without an object for each that comes back; for
+    /// callers that count in millions (permission ``ledger:transfer``). They are ``NewTransfer``s or tuples as there, or the
+    /// rows of a structured array of NumPy, which cost no object either:
+    ///
+    /// - ``debit_account``, ``credit_account``: ``V16``, the bytes of ``id_bytes``; or ``S34``, the text.
+    /// - ``amount_minor``: ``u8`` or ``i8``, in minor units (cents of EUR).
+    /// - ``asset`` (may be left out): ``S16``; both accounts must count it. Without it they only must count the same.
+    /// - ``id`` (may be left out): ``V16`` or ``S35``.
+    /// - ``pending`` (may be left out): ``?``. ``expires_in_s`` (may be left out): ``u4``; 0 is never.
+    ///
+    /// What is to be sent again without harm needs ids of the caller's own: there is no ``idempotency_key``. ``linked``: all or
+    /// none. What was refused is told by the result, also of a linked batch.
+    ///
+    /// Raises ``InvalidInputError`` (``ledger.empty_batch``; ``ledger.invalid_amount``, ``request.invalid_id`` and others, with
+    /// the ``index`` in the context), ``LimitExceededError`` (``ledger.batch_too_large``), ``TypeError`` for a field of
+    /// another name or type.
+    query submit(transfers: Transfers; linked: bool = false) -> Submission,
+    example {
+        /// >>> done = p.transactions.submit([
+        /// ...     (bank.id, purse.id, "EUR", "1.00"),
+        /// ...     (purse.id, bank.id, "EUR", Decimal("1000.00")),
+        /// ... ])
+        /// >>> done.created, list(done.codes), [(row.index, row.code) for row in done.failed]
+        /// (1, [0, 25], [(1, 'ledger.insufficient_funds')])
+    },
+    |platform, context| {
+        let transfers = transfers.prepare(&platform, &context).await?;
+        let ids = Submitted::ids_of(&transfers);
+        let outcomes = platform.transactions().submit(&context, transfers, linked).await;
+        outcomes.map(|outcomes| Submitted::new(ids, outcomes))
     };
 
     /// Posts a pending transfer, all of it or a part; the rest is released (permission ``ledger:transfer``).

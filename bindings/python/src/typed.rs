@@ -2,8 +2,8 @@
 
 /// The Python type of a Rust type that crosses the border.
 pub(crate) trait Typed {
-    /// Does not show in a `repr`.
-    const IS_SECRET: bool = false;
+    /// Does not show in a `repr`: a secret, or too much to be read.
+    const IS_HIDDEN: bool = false;
 
     /// What Python gets.
     fn output() -> String;
@@ -36,10 +36,11 @@ typed! {
     usize => "int",
     f64 => "float",
     String => "str",
+    &'static str => "str",
 }
 
 impl<T: Typed> Typed for Option<T> {
-    const IS_SECRET: bool = T::IS_SECRET;
+    const IS_HIDDEN: bool = T::IS_HIDDEN;
 
     fn output() -> String {
         format!("{} | None", T::output())
@@ -51,7 +52,7 @@ impl<T: Typed> Typed for Option<T> {
 }
 
 impl<T: Typed> Typed for Vec<T> {
-    const IS_SECRET: bool = T::IS_SECRET;
+    const IS_HIDDEN: bool = T::IS_HIDDEN;
 
     fn output() -> String {
         format!("list[{}]", T::output())

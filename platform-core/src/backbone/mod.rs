@@ -6,6 +6,7 @@
 //! - [`DeadLetters`]: events that could not be handled.
 //! - [`Task`], [`Wake`], [`Shutdown`]: workers that run beside the requests, and end together.
 //! - [`Parts`]: what a domain contributes.
+//! - [`Subscriber`]: events for who has no domain of their own.
 //! - [`OutboxLag`], [`HandlerLag`]: how far events are behind.
 //! - [`Backbone`]: runs all of it.
 
@@ -25,6 +26,7 @@ mod relay;
 mod retry;
 pub mod saga;
 mod settle;
+mod subscriber;
 mod sweeper;
 mod task;
 
@@ -35,6 +37,7 @@ pub use handler::{Handler, Kind, Order, Topics};
 pub use lag::{HandlerLag, OutboxLag};
 pub use letters::{DeadLetter, LetterState};
 pub use parts::Parts;
+pub use subscriber::{Delivered, SUBSCRIBE, Subscriber};
 #[cfg(test)]
 #[allow(unused_imports, reason = "the tests of domains use it")]
 pub(crate) use task::Stopper;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::backbone::{Backbone, DeadLetters, HandlerLag, OutboxLag, PARTITIONS, Parts};
+use crate::backbone::{Backbone, DeadLetters, HandlerLag, OutboxLag, PARTITIONS, Parts, Subscriber};
 use crate::kernel::{BoxFuture, Context, Permission, Positions, Result};
 use crate::ports::store::{Schema, Store};
 use crate::ports::{Backends, Database};
@@ -185,6 +185,39 @@ impl Platform {
     /// Events that could not be handled.
     pub fn dead_letters(&self) -> DeadLetters<'_> {
         self.0.backbone.dead_letters()
+    }
+
+    /// Subscribes to events, for who has no domain of their own: see [`Backbone::subscribe`].
+    ///
+    /// ```
+    /// # use platform_core::{Platform, kernel::Context, users::NewProfile};
+    /// # use platform_core::ports::{MemoryBackends, runtime::SimRuntime};
+    /// # let world = SimRuntime::new(1);
+    /// # let memory = MemoryBackends::new(world.runtime());
+    /// # world.block_on(async {
+    /// # let platform = Platform::builder(memory.backends().await?).build().await?;
+    /// # platform.start().await?;
+    /// let ctx = Context::service("mailer");
+    /// let new = NewProfile { id: None, email: "ada@example.org".parse()?, name: None };
+    /// platform.users().create(&ctx, &new).await?;
+    /// let mut events = platform.subscribe(&ctx, Some("mailer"), &["users".to_owned()]).await?;
+    /// let delivered = events.next(1).await?;
+    /// assert_eq!(delivered[0].event.event_type, "users.profile_created");
+    /// events.done(&delivered[0]).await?;
+    /// # platform.stop().await;
+    /// # Ok::<_, platform_core::kernel::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Backbone::subscribe`].
+    pub async fn subscribe(
+        &self,
+        ctx: &Context,
+        name: Option<&str>,
+        stores: &[String],
+    ) -> Result<Subscriber> {
+        self.0.backbone.subscribe(ctx, name, stores).await
     }
 
     /// Rebuilds a projection from the first event: see [`Backbone::rebuild`].

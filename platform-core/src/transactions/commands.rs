@@ -76,7 +76,7 @@ impl Transactions {
     /// `ledger.invalid_amount`, `ledger.expiry_without_pending`, `idempotency.key_reused`, `store.…`.
     pub async fn transfer(&self, context: &Context, request: &TransferRequest) -> Result<TransferReply> {
         context.require(&LEDGER_TRANSFER)?;
-        let new = self.new_transfer(request).await?;
+        let new = self.new_transfer(request, &self.asset(&request.asset).await?)?;
         let claim = claim(context, "transfer", request, vec![request.id.is_none()])?;
         let (created, existed) = match self.one(context, new, claim).await? {
             Outcome::Created(created) => (created, false),
@@ -92,12 +92,7 @@ impl Transactions {
     /// As [`Transactions::transfer`]; of a linked batch the rejection of the one that failed, with its
     /// `index`; `ledger.empty_batch`, `ledger.batch_too_large`.
     pub async fn transfer_batch(&self, context: &Context, batch: &TransferBatch) -> Result<BatchResult> {
-        context.require(&LEDGER_TRANSFER)?;
-        let mut items = Vec::with_capacity(batch.transfers.len().min(limits::LEDGER_PAGE_TRANSFERS));
-        check_length(batch.transfers.len())?;
-        for (index, request) in batch.transfers.iter().enumerate() {
-            items.push(self.new_transfer(request).await.map_err(|error| error.with("index", index))?);
-        }
+        let items = self.prepare(context, &batch.transfers).await?;
         let made_ids = batch.transfers.iter().map(|request| request.id.is_none()).collect();
         let claim = claim(context, "transfer_batch", batch, made_ids)?;
         let outcomes = self.record(context, Transfers { items, linked: batch.linked, claim }).await?;
@@ -120,6 +115,30 @@ impl Transactions {
             });
         }
         Ok(BatchResult { items: results })
+    }
+
+    /// Reads requests into what [`Transactions::submit`] takes; one without an id is given one.
+    ///
+    /// # Errors
+    /// `auth.…` without [`LEDGER_TRANSFER`], `ledger.empty_batch`, `ledger.batch_too_large`; with the `index` of the
+    /// first that is wrong: `ledger.asset_not_found`, `ledger.invalid_amount`, `ledger.expiry_without_pending`,
+    /// `ledger.invalid_expiry`.
+    pub async fn prepare(&self, context: &Context, requests: &[TransferRequest]) -> Result<Vec<NewTransfer>> {
+        context.require(&LEDGER_TRANSFER)?;
+        check_length(requests.len())?;
+        let mut items = Vec::with_capacity(requests.len());
+        // Those of a batch mostly move the same.
+        let mut last: Option<Asset> = None;
+        for (index, request) in requests.iter().enumerate() {
+            let at = |error: Error| error.with("index", index);
+            let asset = match last.take().filter(|asset| asset.code == request.asset) {
+                Some(asset) => asset,
+                None => self.asset(&request.asset).await.map_err(at)?,
+            };
+            items.push(self.new_transfer(request, &asset).map_err(at)?);
+            last = Some(asset);
+        }
+        Ok(items)
     }
 
     /// Makes transfers together: plain structs in, plain structs out, for callers that count in millions.
@@ -200,23 +219,11 @@ impl Transactions {
         context.commits.include(self.db.store.name(), *self.db.store.committed().borrow());
     }
 
-    async fn new_transfer(&self, request: &TransferRequest) -> Result<NewTransfer> {
-        let asset: Asset = self.asset(&request.asset).await?;
+    fn new_transfer(&self, request: &TransferRequest, asset: &Asset) -> Result<NewTransfer> {
         let amount = Amount::parse(&request.amount, asset.scale)?;
-        let (debit, credit, code) =
-            (request.debit_account, request.credit_account, Some(AssetCode::of(&asset)));
-        let action = match (request.pending, request.expires_in_s) {
-            (false, Some(_)) => return Err(error::expiry_without_pending()),
-            (true, Some(0)) => return Err(error::invalid_expiry()),
-            (false, None) => Action::Transfer { debit, credit, amount, asset: code },
-            (true, expires_in_s) => Action::Pending {
-                debit,
-                credit,
-                amount,
-                asset: code,
-                expires_in_s: expires_in_s.unwrap_or_default(),
-            },
-        };
+        let accounts = (request.debit_account, request.credit_account);
+        let code = Some(AssetCode::of(asset));
+        let action = Action::moving(accounts, amount, code, request.pending, request.expires_in_s)?;
         Ok(NewTransfer { id: request.id.unwrap_or_else(|| self.db.new_id()), action })
     }
 }

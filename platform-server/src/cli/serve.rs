@@ -1,19 +1,16 @@
 //! `serve`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use super::{Failure, descriptors, print};
-use crate::app::App;
 use crate::assemble::{open, tls};
 use crate::config::{Config, Loaded};
 use crate::control::{self, Socket};
 use crate::http_server::HttpServer;
-use crate::rest;
 use crate::server::Server;
+use crate::serving::Serving;
 use crate::telemetry;
 
 pub(super) fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
@@ -29,7 +26,7 @@ pub(super) fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
 }
 
 async fn run(config: &Config) -> Result<(), Failure> {
-    let tls = tls(config)?;
+    let tls = tls(config.server.tls_certificates.as_deref(), config.server.tls_key.as_deref())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
     let mut limits = config.server.limits();
@@ -40,7 +37,6 @@ async fn run(config: &Config) -> Result<(), Failure> {
     }
     let http = HttpServer::bind(listen, limits, tls)
         .map_err(|error| Failure::new(format!("cannot listen on {listen}: {error}")))?;
-    let address = http.address()?;
     let platform = open(config).await?;
     platform.start().await?;
     // Without it the server serves, and only what is asked of it by the command line fails.
@@ -49,25 +45,20 @@ async fn run(config: &Config) -> Result<(), Failure> {
         .ok()
         .map(|socket| tokio::spawn(control::serve(socket, platform.clone())));
     let server = Server::new(platform.clone(), config.server.trusted_proxies.clone());
-    let server = Arc::new(server.with_bodies(config.server.bodies()));
-    let app = Arc::new(App::new(Arc::clone(&server), &rest::table()));
-    let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let serving = tokio::spawn(http.run(app, stopped));
+    let serving = Serving::begin(http, server.with_bodies(config.server.bodies()))?;
     if let Some(token) = platform.auth().setup_token().await? {
         print([format!("setup token: {}", token.expose())])?;
     }
-    print([format!("listening on {scheme}://{address}")])?;
+    print([format!("listening on {scheme}://{}", serving.address())])?;
     tokio::select! {
         biased;
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: no new connections, running requests finish");
-    server.drain();
-    let _ = stop.send(true);
-    let served = serving.await.map_err(Failure::new);
+    let served = serving.stop().await.map_err(Failure::new);
     if let Some(control) = control {
         control.abort();
         // It ends by being aborted: the socket is removed by then.

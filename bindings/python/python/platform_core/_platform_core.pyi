@@ -6,10 +6,21 @@ from datetime import datetime
 from decimal import Decimal
 from os import PathLike
 from types import GenericAlias, TracebackType
-from typing import Any, ClassVar, Generic, Literal, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, final
 from platform_core._ids import AccountId, EventId, NotificationId, SessionId, TransferId, UserId
 
 _Item = TypeVar("_Item", covariant=True)
+
+class _StructuredArray(Protocol):
+    """An array with named fields, as NumPy has them."""
+    @property
+    def dtype(self) -> Any: ...
+
+def id_bytes(id: str) -> bytes:
+    """The 16 bytes of an id: a UUID, ordered by time."""
+
+def id_text(kind: str, raw: bytes) -> str:
+    """The id of 16 bytes: ``kind`` is what stands before its ``_`` (``account``, ``transfer``, …)."""
 
 @final
 class Platform:
@@ -23,6 +34,16 @@ class Platform:
         """Opens a data folder, and makes it when it is not there. The key that seals it is made beside it
         (``data.key``). Code in this process acts as the service ``service``, which may do everything; see
         ``acting_as``.
+        """
+    @staticmethod
+    def in_memory(*, service: str = "python") -> Platform:
+        """A platform in memory, for tests and for trying out: empty, there within milliseconds, and gone when it is
+        closed. What it sends it keeps: see ``sent_mail``.
+        """
+    def sent_mail(self) -> list[SentMail]:
+        """What a platform in memory has sent so far, the oldest first.
+
+        Raises ``ConflictError`` (``platform.not_in_memory``) where it stands in a folder.
         """
     def close(self) -> None:
         """Lets the calls of other threads end, stops what runs beside them and closes the folder."""
@@ -41,6 +62,35 @@ class Platform:
         domain checks what they may do. ``correlation_id`` is the id of the request that all the calls belong to (each
         is one of its own when it is absent), ``reason`` says why a change is made; ``address`` and ``user_agent``
         are the client's.
+        """
+    def events(self, name: str | None = None, *, stores: Sequence[str] = ...) -> Events:
+        """What happens, as it happens: an iterator that waits for the next event. Under a ``name`` it goes on, also after a
+        restart, behind the last event that was done under it, and a new name begins with the oldest; without one it
+        begins with the next. ``stores`` are the domains whose events it has (``["users"]``); all, when none is named.
+        Permission ``events:subscribe``.
+
+        Events of one key come in their order, each at least once. One is done when the next is asked for, and with
+        ``done``; what was not done comes again: after a crash up to 64 that were. Iterators of one name share the
+        events. Nothing is read ahead but 64 at most. ``close``, the end of a ``with``, or that of the platform ends the
+        iteration.
+
+        Raises ``InvalidInputError`` (``events.invalid_name``, ``events.unknown_store``).
+        """
+    def serve(
+        self,
+        *,
+        listen: str = "127.0.0.1:8080",
+        tls_certificates: str | PathLike[str] | None = None,
+        tls_key: str | PathLike[str] | None = None,
+        trusted_proxies: Sequence[str] = ...,
+    ) -> Serving:
+        """Serves this platform, with every endpoint and the gateway's routes, until ``stop`` or until the platform is
+        closed: the very server that the command line starts, within this process. ``listen`` is an address with a
+        port (0: any that is free). With ``tls_certificates`` and ``tls_key`` (PEM files) it speaks TLS. What
+        ``trusted_proxies`` (``10.0.0.0/8``) say of their clients is believed.
+
+        Raises ``UnavailableError`` (``server.cannot_listen``), ``InvalidInputError`` (``request.invalid_address``,
+        ``config.invalid_tls``).
         """
     def settled(self) -> None:
         """Waits until everything has happened that follows from what was done so far."""
@@ -84,6 +134,11 @@ class AsyncPlatform:
     @staticmethod
     def open(path: str | PathLike[str], *, service: str = "python") -> AsyncOpening:
         """Opens a data folder, as ``Platform.open`` does: ``await`` it, or enter it with ``async with``."""
+    @staticmethod
+    def in_memory(*, service: str = "python") -> AsyncOpening:
+        """A platform in memory, as ``Platform.in_memory`` makes it: ``await`` it, or enter it with ``async with``."""
+    def sent_mail(self) -> list[SentMail]:
+        """As ``Platform.sent_mail``. It is not awaited."""
     async def close(self) -> None:
         """As ``Platform.close``."""
     @property
@@ -98,6 +153,19 @@ class AsyncPlatform:
         user_agent: str | None = None,
     ) -> AsyncPlatform:
         """As ``Platform.acting_as``. It is not awaited."""
+    def events(self, name: str | None = None, *, stores: Sequence[str] = ...) -> AsyncEvents:
+        """As ``Platform.events``, for ``async for``. It is not awaited: it subscribes with ``async with``, else with the
+        first event that is asked for.
+        """
+    def serve(
+        self,
+        *,
+        listen: str = "127.0.0.1:8080",
+        tls_certificates: str | PathLike[str] | None = None,
+        tls_key: str | PathLike[str] | None = None,
+        trusted_proxies: Sequence[str] = ...,
+    ) -> AsyncServing:
+        """As ``Platform.serve``. It is not awaited: it listens when this returns."""
     async def settled(self) -> None:
         """As ``Platform.settled``."""
     async def __aenter__(self) -> AsyncPlatform: ...
@@ -135,6 +203,90 @@ class AsyncOpening:
     """A platform that is being opened: to be awaited, or entered with ``async with``."""
     def __await__(self) -> Generator[Any, Any, AsyncPlatform]: ...
     async def __aenter__(self) -> AsyncPlatform: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Events:
+    """What has happened, as it happens: see ``Platform.events``. It is an iterator and a context manager."""
+    def __iter__(self) -> Events: ...
+    def __next__(self) -> Event: ...
+    def done(self) -> None:
+        """Says that the event at hand is done, and all before it. Otherwise they are when the next is asked for, at the
+        latest after 64 of them.
+
+        Raises ``ConflictError`` (``events.closed``).
+        """
+    def close(self) -> None:
+        """Ends the iteration, also one that waits in another thread. Once more does nothing; a platform that is closed
+        has ended it.
+        """
+    def __enter__(self) -> Events: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class AsyncEvents:
+    """What has happened, as it happens: see ``AsyncPlatform.events``. It is an asynchronous iterator and context manager."""
+    def __aiter__(self) -> AsyncEvents: ...
+    async def __anext__(self) -> Event: ...
+    async def done(self) -> None:
+        """As ``Events.done``."""
+    def close(self) -> None:
+        """As ``Events.close``. It is not awaited."""
+    async def __aenter__(self) -> AsyncEvents: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Serving:
+    """A server that runs in this process: see ``Platform.serve``. It is a context manager."""
+    @property
+    def address(self) -> str:
+        """Where it listens: ``127.0.0.1:8080``."""
+    @property
+    def url(self) -> str:
+        """The address as the beginning of a URL: ``http://127.0.0.1:8080``."""
+    def stop(self) -> None:
+        """Takes no new connections, and returns when the running requests have ended (10 seconds at most). Once more
+        does nothing; a platform that is closed has stopped its servers.
+        """
+    def __enter__(self) -> Serving: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class AsyncServing:
+    """A server that runs in this process: see ``AsyncPlatform.serve``. It is an asynchronous context manager."""
+    @property
+    def address(self) -> str:
+        """Where it listens: ``127.0.0.1:8080``."""
+    @property
+    def url(self) -> str:
+        """The address as the beginning of a URL: ``http://127.0.0.1:8080``."""
+    async def stop(self) -> None:
+        """As ``Serving.stop``."""
+    async def __aenter__(self) -> AsyncServing: ...
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -901,7 +1053,9 @@ class AsyncGateway:
 
 @final
 class Notifications:
-    """Messages to people. They are kept until a channel takes them; the module brings none yet, so what is sent waits."""
+    """Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
+    ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
+    """
     def send(
         self,
         template: str,
@@ -1057,7 +1211,9 @@ class Notifications:
 
 @final
 class AsyncNotifications:
-    """Messages to people. They are kept until a channel takes them; the module brings none yet, so what is sent waits."""
+    """Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
+    ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
+    """
     async def send(
         self,
         template: str,
@@ -1228,7 +1384,7 @@ class Transactions:
         """Makes transfers together, in their order, 8,190 at most (permission ``ledger:transfer``): ``NewTransfer``s, or tuples
         of debit account, credit account, asset and amount. ``linked``: all or none. What was refused is told by its item.
 
-        Raises ``InvalidInputError`` (``ledger.empty_batch``, ``ledger.batch_too_large``); of a linked batch what refused
+        Raises ``InvalidInputError`` (``ledger.empty_batch``), ``LimitExceededError`` (``ledger.batch_too_large``); of a linked batch what refused
         the one that failed, with its ``index`` in the context.
 
         >>> done = p.transactions.transfer_batch([
@@ -1237,6 +1393,36 @@ class Transactions:
         ... ])
         >>> [(item.result, item.code) for item in done]
         [('created', None), ('rejected', 'ledger.insufficient_funds')]
+        """
+    def submit(
+        self,
+        transfers: Iterable[NewTransfer | tuple[AccountId, AccountId, str, Decimal | int | str]] | _StructuredArray,
+        *,
+        linked: bool = False,
+    ) -> Submission:
+        """Makes transfers together as ``transfer_batch`` does, 8,190 at most, without an object for each that comes back; for
+        callers that count in millions (permission ``ledger:transfer``). They are ``NewTransfer``s or tuples as there, or the
+        rows of a structured array of NumPy, which cost no object either:
+
+        - ``debit_account``, ``credit_account``: ``V16``, the bytes of ``id_bytes``; or ``S34``, the text.
+        - ``amount_minor``: ``u8`` or ``i8``, in minor units (cents of EUR).
+        - ``asset`` (may be left out): ``S16``; both accounts must count it. Without it they only must count the same.
+        - ``id`` (may be left out): ``V16`` or ``S35``.
+        - ``pending`` (may be left out): ``?``. ``expires_in_s`` (may be left out): ``u4``; 0 is never.
+
+        What is to be sent again without harm needs ids of the caller's own: there is no ``idempotency_key``. ``linked``: all or
+        none. What was refused is told by the result, also of a linked batch.
+
+        Raises ``InvalidInputError`` (``ledger.empty_batch``; ``ledger.invalid_amount``, ``request.invalid_id`` and others, with
+        the ``index`` in the context), ``LimitExceededError`` (``ledger.batch_too_large``), ``TypeError`` for a field of
+        another name or type.
+
+        >>> done = p.transactions.submit([
+        ...     (bank.id, purse.id, "EUR", "1.00"),
+        ...     (purse.id, bank.id, "EUR", Decimal("1000.00")),
+        ... ])
+        >>> done.created, list(done.codes), [(row.index, row.code) for row in done.failed]
+        (1, [0, 25], [(1, 'ledger.insufficient_funds')])
         """
     def post(
         self,
@@ -1387,8 +1573,31 @@ class AsyncTransactions:
         """Makes transfers together, in their order, 8,190 at most (permission ``ledger:transfer``): ``NewTransfer``s, or tuples
         of debit account, credit account, asset and amount. ``linked``: all or none. What was refused is told by its item.
 
-        Raises ``InvalidInputError`` (``ledger.empty_batch``, ``ledger.batch_too_large``); of a linked batch what refused
+        Raises ``InvalidInputError`` (``ledger.empty_batch``), ``LimitExceededError`` (``ledger.batch_too_large``); of a linked batch what refused
         the one that failed, with its ``index`` in the context.
+        """
+    async def submit(
+        self,
+        transfers: Iterable[NewTransfer | tuple[AccountId, AccountId, str, Decimal | int | str]] | _StructuredArray,
+        *,
+        linked: bool = False,
+    ) -> Submission:
+        """Makes transfers together as ``transfer_batch`` does, 8,190 at most, without an object for each that comes back; for
+        callers that count in millions (permission ``ledger:transfer``). They are ``NewTransfer``s or tuples as there, or the
+        rows of a structured array of NumPy, which cost no object either:
+
+        - ``debit_account``, ``credit_account``: ``V16``, the bytes of ``id_bytes``; or ``S34``, the text.
+        - ``amount_minor``: ``u8`` or ``i8``, in minor units (cents of EUR).
+        - ``asset`` (may be left out): ``S16``; both accounts must count it. Without it they only must count the same.
+        - ``id`` (may be left out): ``V16`` or ``S35``.
+        - ``pending`` (may be left out): ``?``. ``expires_in_s`` (may be left out): ``u4``; 0 is never.
+
+        What is to be sent again without harm needs ids of the caller's own: there is no ``idempotency_key``. ``linked``: all or
+        none. What was refused is told by the result, also of a linked batch.
+
+        Raises ``InvalidInputError`` (``ledger.empty_batch``; ``ledger.invalid_amount``, ``request.invalid_id`` and others, with
+        the ``index`` in the context), ``LimitExceededError`` (``ledger.batch_too_large``), ``TypeError`` for a field of
+        another name or type.
         """
     async def post(
         self,
@@ -1942,6 +2151,47 @@ class TokenPair:
     def __hash__(self) -> int: ...
 
 @final
+class Event:
+    """Something that has happened. What is personal in it is sealed."""
+    @property
+    def id(self) -> EventId:
+        """Its id."""
+    @property
+    def event_type(self) -> str:
+        """``domain.what_happened``."""
+    @property
+    def subject(self) -> str:
+        """What it is about: an id."""
+    @property
+    def key(self) -> str:
+        """Events of one key come in their order."""
+    @property
+    def time(self) -> datetime:
+        """When it happened."""
+    @property
+    def actor(self) -> str:
+        """Who caused it: ``user:ID``, ``service:NAME``, ``anonymous`` or ``system``."""
+    @property
+    def correlation_id(self) -> str:
+        """The request."""
+    @property
+    def causation_id(self) -> EventId | None:
+        """The event that caused it."""
+    @property
+    def store(self) -> str:
+        """The store whose commit published it."""
+    @property
+    def position(self) -> str:
+        """Where it stands in that store: as text it sorts."""
+    @property
+    def data(self) -> Any:
+        """What happened."""
+    __match_args__: ClassVar[tuple[Literal["id"], Literal["event_type"], Literal["subject"], Literal["key"], Literal["time"], Literal["actor"], Literal["correlation_id"], Literal["causation_id"], Literal["store"], Literal["position"], Literal["data"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class BulkEvaluation:
     """All flags for one context."""
     @property
@@ -2239,6 +2489,74 @@ class TemplateParts:
         """The same for a reader that shows HTML."""
     def __new__(cls, subject: str, text: str, html: str | None = None) -> TemplateParts: ...
     __match_args__: ClassVar[tuple[Literal["subject"], Literal["text"], Literal["html"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SentMail:
+    """A message that a platform in memory has sent."""
+    @property
+    def to(self) -> str:
+        """To which address."""
+    @property
+    def subject(self) -> str:
+        """The subject."""
+    @property
+    def text(self) -> str:
+        """The plain text."""
+    @property
+    def html(self) -> str | None:
+        """The HTML."""
+    __match_args__: ClassVar[tuple[Literal["to"], Literal["subject"], Literal["text"], Literal["html"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class FailedTransfer:
+    """A submitted transfer that was refused."""
+    @property
+    def index(self) -> int:
+        """Its place among those that were submitted, from 0."""
+    @property
+    def id(self) -> TransferId:
+        """Its id."""
+    @property
+    def code(self) -> str:
+        """Why: the stable code."""
+    @property
+    def detail(self) -> str:
+        """Why: a sentence for people."""
+    __match_args__: ClassVar[tuple[Literal["index"], Literal["id"], Literal["code"], Literal["detail"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Submission:
+    """What became of submitted transfers: a byte for each, and an object only for each that was refused."""
+    @property
+    def created(self) -> int:
+        """How many were recorded now."""
+    @property
+    def existed(self) -> int:
+        """How many had been recorded before, with the same fields."""
+    @property
+    def rejected(self) -> int:
+        """How many were refused."""
+    @property
+    def codes(self) -> bytes:
+        """A byte for each transfer, in their order: 0 recorded now, 255 recorded before, else the number of the reason
+        for which it was refused.
+        """
+    @property
+    def ids(self) -> bytes:
+        """The ids of the transfers, in their order, 16 bytes each."""
+    @property
+    def failed(self) -> list[FailedTransfer]:
+        """Those that were refused."""
+    __match_args__: ClassVar[tuple[Literal["created"], Literal["existed"], Literal["rejected"], Literal["codes"], Literal["ids"], Literal["failed"]]]
     def to_dict(self) -> dict[str, Any]: ...
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...

@@ -14,6 +14,12 @@ use crate::typed::Typed;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name<T>(pub(crate) T);
 
+impl<T> From<T> for Name<T> {
+    fn from(name: T) -> Name<T> {
+        Name(name)
+    }
+}
+
 impl<T> Typed for Name<T> {
     fn output() -> String {
         "str".to_owned()

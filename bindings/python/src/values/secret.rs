@@ -17,7 +17,7 @@ impl Secret {
 }
 
 impl Typed for Secret {
-    const IS_SECRET: bool = true;
+    const IS_HIDDEN: bool = true;
 
     fn output() -> String {
         "str".to_owned()

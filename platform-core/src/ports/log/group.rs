@@ -118,8 +118,12 @@ impl Member {
         if !self.present.has_changed().unwrap_or(false) {
             return Ok(());
         }
-        let present = self.present.borrow_and_update().clone();
-        let Some(rank) = present.iter().position(|member| *member == self.me) else { return Ok(()) };
+        // Until all places are known: who stops waiting for them begins anew.
+        let present = self.present.borrow().clone();
+        let Some(rank) = present.iter().position(|member| *member == self.me) else {
+            self.present.mark_unchanged();
+            return Ok(());
+        };
         let own = |partition: usize| partition % present.len() == rank;
         self.places.retain(|partition, _| own(usize::from(*partition)));
         for partition in (0..self.ends.len()).filter(|partition| own(*partition)) {
@@ -128,6 +132,9 @@ impl Member {
                 let offset = self.source.offset(&self.name.0, &self.name.1, partition).await?;
                 self.places.insert(partition, offset);
             }
+        }
+        if *self.present.borrow_and_update() != present {
+            self.present.mark_changed();
         }
         Ok(())
     }

@@ -108,7 +108,8 @@ pub const RECORD_BYTES: usize = 2 * limits::EVENT_BYTES;
 
 /// A member of a consumer group, with the partitions that are its own.
 pub trait Subscription: Send {
-    /// The next records of its partitions, in offset order within each; waits until there is one.
+    /// The next records of its partitions, in offset order within each; waits until there is one. It may be dropped
+    /// while it waits: nothing is lost then.
     ///
     /// # Errors
     /// `log.unavailable`, `log.damaged`, `log.closed`.

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::kernel::{AccountId, Amount, Balance, RawId, Timestamp, TransferId};
+use crate::kernel::{AccountId, Amount, Balance, RawId, Result, Timestamp, TransferId};
+use crate::transactions::error;
 
 use super::filter::IdHash;
 use super::frame::{AccountFrame, AssetCode, Balances, Frame, Kind};
@@ -49,6 +50,31 @@ pub enum Action {
         /// The pending transfer.
         pending: TransferId,
     },
+}
+
+impl Action {
+    /// Moves an amount, at once or, when it is `pending`, later: reserved until it is ended or its time is over.
+    ///
+    /// # Errors
+    /// `ledger.expiry_without_pending`; `ledger.invalid_expiry` for none of a second.
+    pub fn moving(
+        accounts: (AccountId, AccountId),
+        amount: Amount,
+        asset: Option<AssetCode>,
+        pending: bool,
+        expires_in_s: Option<u32>,
+    ) -> Result<Action> {
+        let (debit, credit) = accounts;
+        match (pending, expires_in_s) {
+            (false, Some(_)) => Err(error::expiry_without_pending()),
+            (true, Some(0)) => Err(error::invalid_expiry()),
+            (false, None) => Ok(Action::Transfer { debit, credit, amount, asset }),
+            (true, expires_in_s) => {
+                let expires_in_s = expires_in_s.unwrap_or_default();
+                Ok(Action::Pending { debit, credit, amount, asset, expires_in_s })
+            }
+        }
+    }
 }
 
 /// A transfer as its sender gives it: no JSON, no text.

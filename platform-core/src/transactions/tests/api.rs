@@ -3,6 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::kernel::{Asset, Event, EventPosition, PageRequest};
 use crate::transactions::events::{AccountOpened, PageCommitted};
+use crate::transactions::ledger::page::Outcome;
+use crate::transactions::ledger::rejection::Rejection;
 
 fn pair(world: &World, domain: &Transactions) -> (AccountId, AccountId) {
     (world.account(domain, "EUR", None), world.account(domain, "EUR", Some("0")))
@@ -308,6 +310,7 @@ fn every_method_demands_its_permission_and_owners_read_what_is_theirs() {
     assert_eq!(code(world.run(domain.verify(&mover))), "auth.forbidden");
     assert_eq!(code(world.run(domain.put_asset(&mover, &Asset::new("BTC", 8).unwrap()))), "auth.forbidden");
     assert_eq!(code(world.run(domain.submit(&nobody, Vec::new(), false))), "auth.forbidden");
+    assert_eq!(code(world.run(domain.prepare(&nobody, &[]))), "auth.forbidden");
     assert_eq!(code(world.run(domain.void(&reader, id(1)))), "auth.forbidden");
     assert_eq!(code(world.run(domain.post(&reader, id(1), &PostTransfer::default()))), "auth.forbidden");
 }
@@ -374,6 +377,31 @@ fn malformed_requests_are_told_what_is_wrong() {
     assert_eq!(code(world.run(domain.open_account(&system(), &new))), "ledger.invalid_name");
     (new.name, new.min_balance) = (None, Some("1e3".into()));
     assert_eq!(code(world.run(domain.open_account(&system(), &new))), "ledger.invalid_amount");
+}
+
+#[test]
+fn requests_are_prepared_for_submission_with_ids_and_assets_of_their_own() {
+    let world = World::new(1);
+    let domain = world.open();
+    let (bank, ada) = pair(&world, &domain);
+    let named = TransferRequest { id: Some(id(7)), ..request(bank, ada, "0.50") };
+    let yen = TransferRequest { asset: "JPY".into(), ..request(bank, ada, "3") };
+    let requests = [request(bank, ada, "1"), yen, named];
+    let prepared = world.run(domain.prepare(&system(), &requests)).unwrap();
+    assert_eq!(prepared[2].id, id(7));
+    assert_ne!(prepared[0].id, prepared[1].id);
+    let outcomes = world.run(domain.submit(&system(), prepared, false)).unwrap();
+    assert!(matches!(
+        outcomes[..],
+        [Outcome::Created(_), Outcome::Rejected(Rejection::AssetMismatch), Outcome::Created(_)]
+    ));
+    assert_eq!(world.held(&domain, ada).0, "1.50");
+    let wrong = [request(bank, ada, "1"), request(bank, ada, "1.001")];
+    let error = world.run(domain.prepare(&system(), &wrong)).unwrap_err();
+    assert_eq!(
+        (error.code(), error.context().collect::<Vec<_>>()),
+        ("ledger.invalid_amount", vec![("index", "1")])
+    );
 }
 
 #[test]
