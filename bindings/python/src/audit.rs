@@ -8,8 +8,7 @@ use platform_core::kernel::{Actor, Error, EventId, Result};
 
 use crate::domain::domain;
 use crate::record::record;
-use crate::typed::Typed;
-use crate::values::{Id, Json, Many, Time, literal};
+use crate::values::{Bytes, Id, Json, Many, Time, literal};
 
 literal! {
     /// How what was attempted ended.
@@ -214,23 +213,14 @@ domain! {
         /// True
     },
     |platform, context| platform.audit().reorigin(&context).await.map(|key| key.to_string());
-}
 
-/// Bytes.
-pub(crate) struct Bytes(Vec<u8>);
-
-impl Typed for Bytes {
-    fn output() -> String {
-        "bytes".to_owned()
-    }
-}
-
-impl<'py> pyo3::IntoPyObject<'py> for Bytes {
-    type Target = pyo3::types::PyBytes;
-    type Output = pyo3::Bound<'py, pyo3::types::PyBytes>;
-    type Error = std::convert::Infallible;
-
-    fn into_pyobject(self, py: pyo3::Python<'py>) -> Result<Self::Output, Self::Error> {
-        Ok(pyo3::types::PyBytes::new(py, &self.0))
-    }
+    /// Writes and signs what was denied or shown so far, which happens by itself within 1.5 seconds.
+    query flush() -> (),
+    example {
+        /// >>> p.acting_as(Principal.anonymous()).audit.record_denied("GET /orders", "orders")
+        /// >>> p.audit.flush()
+        /// >>> [entry.action for entry in p.audit.events(subject="orders")]
+        /// ['GET /orders']
+    },
+    |platform, _context| platform.audit().flush().await;
 }

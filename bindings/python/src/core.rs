@@ -1,14 +1,15 @@
 //! An open platform: its tokio runtime, the calls that are under way, its servers, and how all of it ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use platform_core::Platform;
-use platform_core::kernel::{Error, Result};
-use platform_core::ports::channel::MemoryChannel;
+use platform_core::kernel::{Error, Result, Secret};
+use platform_core::ports::channel::{Channel, MemoryChannel};
+use platform_server::smtp::SmtpChannel;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -37,11 +38,18 @@ pub(crate) struct Core {
     open: Mutex<Option<Open>>,
 }
 
+/// Where mail goes: the server's URL, and who it is from.
+#[derive(Clone)]
+pub(crate) struct Mail {
+    pub(crate) smtp_url: Secret,
+    pub(crate) from: String,
+}
+
 /// Where a platform stands.
 #[derive(Clone)]
 pub(crate) enum Place {
-    /// In a data folder.
-    Folder(PathBuf),
+    /// In a data folder, with a way out for mail.
+    Folder(PathBuf, Option<Mail>),
     /// In memory, with what it sends.
     Memory(Arc<MemoryChannel>),
 }
@@ -87,7 +95,7 @@ impl Core {
             Builder::new_multi_thread().enable_all().thread_name("platform").build().map_err(no_threads)?;
         let platform = runtime.block_on(async {
             match &place {
-                Place::Folder(path) => embedded_store::open(path).await,
+                Place::Folder(path, mail) => open_folder(path, mail.as_ref()).await,
                 Place::Memory(mail) => embedded_store::open_in_memory(vec![Arc::clone(mail) as _]).await,
             }
         })?;
@@ -216,6 +224,14 @@ impl Core {
     fn check_process(&self) -> Result<()> {
         if self.is_foreign() { Err(forked()) } else { Ok(()) }
     }
+}
+
+async fn open_folder(path: &Path, mail: Option<&Mail>) -> Result<Platform> {
+    let mail = mail.map(|mail| SmtpChannel::new(&mail.smtp_url, &mail.from)).transpose()?;
+    let channels = mail.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Channel>).collect();
+    let platform = Platform::builder(embedded_store::open_backends(path, channels).await?).build().await?;
+    platform.start().await?;
+    Ok(platform)
 }
 
 /// Stops the servers and the subscriptions, then what runs beside the calls.

@@ -16,6 +16,7 @@ mod audit;
 mod auth;
 mod call;
 mod core;
+mod dead_letters;
 mod domain;
 mod error;
 mod events;
@@ -63,6 +64,7 @@ macro_rules! records {
 records! {
     audit::AuditEntry, audit::AuditSource, audit::ConsistencyProof, audit::EntryProof,
     auth::Jwk, auth::Session, auth::TokenPair,
+    dead_letters::DeadLetter, dead_letters::Redriven,
     events::Event,
     flags::BulkEvaluation, flags::Flag, flags::FlagEvaluation, flags::FlagRevision, flags::FlagSet, flags::VariantCount,
     gateway::Route,

@@ -153,7 +153,8 @@ record! {
 
 domain! {
     /// Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
-    /// ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
+    /// ``sent_mail``; that of one in a folder is named when it is opened, and without it what
+    /// is sent is refused.
     Notifications, AsyncNotifications;
 
     /// Accepts a notification (permission ``notifications:send``): rendered, stored, and from then on certain to reach a

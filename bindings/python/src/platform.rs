@@ -1,23 +1,26 @@
 //! `Platform` and `AsyncPlatform`: an open folder, with an attribute for each domain.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use platform_core::kernel::{ClientInfo, Context, CorrelationId, Error};
+use embedded_store::EmbeddedStores;
+use platform_core::kernel::{ClientInfo, Context, CorrelationId, Error, Result};
 use platform_core::ports::channel::Message;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
 use crate::call::Call;
-use crate::core::Place;
+use crate::core::{Core, Mail, Place};
 use crate::error::raise;
 use crate::events::{self, AsyncEvents, Events};
 use crate::opening;
 use crate::principal::Who;
 use crate::record::record;
 use crate::serving::{AsyncServing, Serving, Wanted};
-use crate::values::{Many, Name};
+use crate::values::{Many, Name, Secret, Time};
 use crate::view::View;
 
 record! {
@@ -116,6 +119,7 @@ macro_rules! platforms {
 platforms! {
     audit: audit Audit AsyncAudit, "The audit trail.";
     auth: auth Auth AsyncAuth, "Accounts, logins, sessions and tokens.";
+    dead_letters: dead_letters DeadLetters AsyncDeadLetters, "Events that could not be handled.";
     flags: flags Flags AsyncFlags, "Feature flags.";
     gateway: gateway Gateway AsyncGateway, "Routes, and who may use them.";
     notifications: notifications Notifications AsyncNotifications, "Messages to people.";
@@ -127,13 +131,21 @@ platforms! {
 impl Platform {
     /// Opens a data folder, and makes it when it is not there. The key that seals it is made beside it
     /// (``data.key``). Code in this process acts as the service ``service``, which may do everything; see
-    /// ``acting_as``.
+    /// ``acting_as``. With ``smtp_url`` (``smtps://user:password@mail.example.org``) and ``mail_from`` messages go out;
+    /// without them what is sent is refused.
     ///
-    /// Raises ``UnavailableError`` (``store.locked``) when the folder is open already, here or in another process.
+    /// Raises ``UnavailableError`` (``store.locked``) when the folder is open already, here or in another process,
+    /// ``InvalidInputError`` (``config.invalid_smtp_url``, ``config.invalid_sender``).
     #[staticmethod]
-    #[pyo3(signature = (path, *, service = "python"))]
-    fn open(py: Python<'_>, path: PathBuf, service: &str) -> PyResult<Platform> {
-        let core = opening::open(py, Place::Folder(path))?;
+    #[pyo3(signature = (path, *, service = "python", smtp_url = None, mail_from = None))]
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        service: &str,
+        smtp_url: Option<Secret>,
+        mail_from: Option<String>,
+    ) -> PyResult<Platform> {
+        let core = opening::open(py, Place::Folder(path, mail(smtp_url, mail_from)?))?;
         Platform::new(py, opening::view(core, service))
     }
 
@@ -245,6 +257,32 @@ impl Platform {
         self.view.wait(py, None, |platform, _| async move { platform.settled().await })
     }
 
+    /// Waits until everything has happened that follows from what was done through this very object (``acting_as`` makes
+    /// another), ``within`` so many seconds: ``settled`` waits for what everybody did.
+    ///
+    /// Raises ``UnavailableError`` (``positions.not_reached``).
+    ///
+    /// >>> grace = p.users.create("grace@example.org")
+    /// >>> p.wait_for()
+    /// >>> [entry.action for entry in p.audit.events(subject=grace.id)]
+    /// ['users.profile_created']
+    #[pyo3(signature = (*, within = 10.0))]
+    fn wait_for(&self, py: Python<'_>, within: f64) -> PyResult<()> {
+        let within = self::within(within)?;
+        self.view.wait(py, None, move |platform, context| async move {
+            platform.wait_for(&context.positions(), within).await
+        })
+    }
+
+    /// Copies the folder into a new one, while it is in use; returns when it was taken. It may be opened, or restored with
+    /// the command line. The key is not in it.
+    ///
+    /// Raises ``AlreadyExistsError`` (``backup.exists``), ``UnavailableError`` (``backup.failed``), ``ConflictError``
+    /// (``platform.in_memory``).
+    fn backup(&self, py: Python<'_>, into: PathBuf) -> PyResult<Time> {
+        py.detach(|| backup(self.view.core(), &into)).map_err(|error| raise(py, &error))
+    }
+
     fn __enter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -263,9 +301,14 @@ impl Platform {
 impl AsyncPlatform {
     /// Opens a data folder, as ``Platform.open`` does: ``await`` it, or enter it with ``async with``.
     #[staticmethod]
-    #[pyo3(signature = (path, *, service = "python"))]
-    fn open(path: PathBuf, service: &str) -> opening::Opening {
-        opening::Opening::new(Place::Folder(path), service.to_owned())
+    #[pyo3(signature = (path, *, service = "python", smtp_url = None, mail_from = None))]
+    fn open(
+        path: PathBuf,
+        service: &str,
+        smtp_url: Option<Secret>,
+        mail_from: Option<String>,
+    ) -> PyResult<opening::Opening> {
+        Ok(opening::Opening::new(Place::Folder(path, mail(smtp_url, mail_from)?), service.to_owned()))
     }
 
     /// A platform in memory, as ``Platform.in_memory`` makes it: ``await`` it, or enter it with ``async with``.
@@ -341,6 +384,21 @@ impl AsyncPlatform {
         self.view.call("settled", false, None, |platform, _| async move { platform.settled().await })
     }
 
+    /// As ``Platform.wait_for``.
+    #[pyo3(signature = (*, within = 10.0))]
+    fn wait_for(&self, within: f64) -> PyResult<Call> {
+        let within = self::within(within)?;
+        Ok(self.view.call("wait_for", false, None, move |platform, context| async move {
+            platform.wait_for(&context.positions(), within).await
+        }))
+    }
+
+    /// As ``Platform.backup``.
+    fn backup(&self, into: PathBuf) -> Call {
+        let core = Arc::clone(self.view.core());
+        Call::of_thread("backup", move || backup(&core, &into))
+    }
+
     fn __aenter__(slf: Py<Self>) -> Call {
         Call::ready("__aenter__", slf.into_any())
     }
@@ -368,10 +426,34 @@ fn acting(
     View::new(Arc::clone(view.core()), context, is_one_request)
 }
 
+/// Where mail goes, when both are said.
+fn mail(smtp_url: Option<Secret>, mail_from: Option<String>) -> PyResult<Option<Mail>> {
+    match (smtp_url, mail_from) {
+        (Some(Secret(smtp_url)), Some(from)) => Ok(Some(Mail { smtp_url, from })),
+        (None, None) => Ok(None),
+        _ => Err(PyTypeError::new_err("smtp_url and mail_from are given together")),
+    }
+}
+
+/// Copies the folder of a platform.
+fn backup(core: &Core, into: &Path) -> Result<Time> {
+    let (platform, _under_way) = core.begin()?;
+    let stores = EmbeddedStores::of(&platform);
+    let stores = stores.ok_or_else(|| {
+        Error::conflict("platform.in_memory", "a platform in memory has no folder to be copied")
+    })?;
+    stores.backup(into, platform.backends().runtime.now()).map(|manifest| Time(manifest.taken_at))
+}
+
+/// How long to wait, at most.
+fn within(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err("within is a number of seconds"))
+}
+
 fn sent_mail(py: Python<'_>, view: &View) -> PyResult<Many<Message, SentMail>> {
     match view.core().place() {
         Place::Memory(mail) => Ok(mail.sent().into()),
-        Place::Folder(_) => {
+        Place::Folder(..) => {
             let error =
                 Error::conflict("platform.not_in_memory", "only a platform in memory keeps what it sends");
             Err(raise(py, &error))
@@ -392,7 +474,7 @@ fn client(py: Python<'_>, address: Option<&str>, user_agent: Option<String>) -> 
 fn described(class: &str, view: &View) -> String {
     let state = if view.core().is_closed() { ", closed" } else { "" };
     let place = match view.core().place() {
-        Place::Folder(path) => format!("{path:?}"),
+        Place::Folder(path, _) => format!("{path:?}"),
         Place::Memory(_) => "in memory".to_owned(),
     };
     format!("<{class} {place}, acting as {}{state}>", view.context().principal.actor)

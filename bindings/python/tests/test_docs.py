@@ -33,13 +33,18 @@ def documented() -> list[tuple[str, str]]:
     return found
 
 
+def class_of(domain: str) -> str:
+    """The class behind an attribute."""
+    return "".join(word.capitalize() for word in domain.split("_"))
+
+
 def methods() -> list[tuple[str, str]]:
     """The methods of every domain."""
     attributes = [name for name, value in vars(Platform).items() if inspect.isgetsetdescriptor(value)]
     found: list[tuple[str, str]] = []
     for domain in attributes:
         if domain != "closed":
-            members = members_of(getattr(platform_core, domain.capitalize()))
+            members = members_of(getattr(platform_core, class_of(domain)))
             found.extend((domain, name) for name in members if not name.startswith("_"))
     return found
 
@@ -60,9 +65,9 @@ def test_an_example_does_what_it_says(name: str, text: str, p: Platform, tmp_pat
 
 @pytest.mark.parametrize("domain, method", methods())
 def test_a_method_has_docs_and_an_example(domain: str, method: str) -> None:
-    text = inspect.getdoc(getattr(getattr(platform_core, domain.capitalize()), method)) or ""
+    text = inspect.getdoc(getattr(getattr(platform_core, class_of(domain)), method)) or ""
     assert ">>>" in text
-    awaited = inspect.getdoc(getattr(getattr(platform_core, f"Async{domain.capitalize()}"), method)) or ""
+    awaited = inspect.getdoc(getattr(getattr(platform_core, f"Async{class_of(domain)}"), method)) or ""
     assert awaited.splitlines()[0] == text.splitlines()[0]
     assert ">>>" not in awaited
 

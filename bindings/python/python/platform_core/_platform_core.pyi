@@ -7,7 +7,7 @@ from decimal import Decimal
 from os import PathLike
 from types import GenericAlias, TracebackType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, final
-from platform_core._ids import AccountId, EventId, NotificationId, SessionId, TransferId, UserId
+from platform_core._ids import AccountId, DeadLetterId, EventId, NotificationId, SessionId, TransferId, UserId
 
 _Item = TypeVar("_Item", covariant=True)
 
@@ -30,10 +30,20 @@ class Platform:
     the disk, whatever ends the process. Threads share one platform.
     """
     @staticmethod
-    def open(path: str | PathLike[str], *, service: str = "python") -> Platform:
+    def open(
+        path: str | PathLike[str],
+        *,
+        service: str = "python",
+        smtp_url: str | None = None,
+        mail_from: str | None = None,
+    ) -> Platform:
         """Opens a data folder, and makes it when it is not there. The key that seals it is made beside it
         (``data.key``). Code in this process acts as the service ``service``, which may do everything; see
-        ``acting_as``.
+        ``acting_as``. With ``smtp_url`` (``smtps://user:password@mail.example.org``) and ``mail_from`` messages go out;
+        without them what is sent is refused.
+
+        Raises ``UnavailableError`` (``store.locked``) when the folder is open already, here or in another process,
+        ``InvalidInputError`` (``config.invalid_smtp_url``, ``config.invalid_sender``).
         """
     @staticmethod
     def in_memory(*, service: str = "python") -> Platform:
@@ -94,6 +104,19 @@ class Platform:
         """
     def settled(self) -> None:
         """Waits until everything has happened that follows from what was done so far."""
+    def wait_for(self, *, within: float = 10.0) -> None:
+        """Waits until everything has happened that follows from what was done through this very object (``acting_as``
+        makes another), ``within`` so many seconds: ``settled`` waits for what everybody did.
+
+        Raises ``UnavailableError`` (``positions.not_reached``).
+        """
+    def backup(self, into: str | PathLike[str]) -> datetime:
+        """Copies the folder into a new one, while it is in use; returns when it was taken. It may be opened, or
+        restored with the command line. The key is not in it.
+
+        Raises ``AlreadyExistsError`` (``backup.exists``), ``UnavailableError`` (``backup.failed``), ``ConflictError``
+        (``platform.in_memory``).
+        """
     def __enter__(self) -> Platform: ...
     def __exit__(
         self,
@@ -108,6 +131,9 @@ class Platform:
     @property
     def auth(self) -> Auth:
         """Accounts, logins, sessions and tokens."""
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Events that could not be handled."""
     @property
     def flags(self) -> Flags:
         """Feature flags."""
@@ -132,7 +158,13 @@ class AsyncPlatform:
     to its end.
     """
     @staticmethod
-    def open(path: str | PathLike[str], *, service: str = "python") -> AsyncOpening:
+    def open(
+        path: str | PathLike[str],
+        *,
+        service: str = "python",
+        smtp_url: str | None = None,
+        mail_from: str | None = None,
+    ) -> AsyncOpening:
         """Opens a data folder, as ``Platform.open`` does: ``await`` it, or enter it with ``async with``."""
     @staticmethod
     def in_memory(*, service: str = "python") -> AsyncOpening:
@@ -168,6 +200,10 @@ class AsyncPlatform:
         """As ``Platform.serve``. It is not awaited: it listens when this returns."""
     async def settled(self) -> None:
         """As ``Platform.settled``."""
+    async def wait_for(self, *, within: float = 10.0) -> None:
+        """As ``Platform.wait_for``."""
+    async def backup(self, into: str | PathLike[str]) -> datetime:
+        """As ``Platform.backup``."""
     async def __aenter__(self) -> AsyncPlatform: ...
     async def __aexit__(
         self,
@@ -182,6 +218,9 @@ class AsyncPlatform:
     @property
     def auth(self) -> AsyncAuth:
         """Accounts, logins, sessions and tokens."""
+    @property
+    def dead_letters(self) -> AsyncDeadLetters:
+        """Events that could not be handled."""
     @property
     def flags(self) -> AsyncFlags:
         """Feature flags."""
@@ -441,6 +480,14 @@ class Audit:
         >>> p.audit.reorigin() != before
         True
         """
+    def flush(self) -> None:
+        """Writes and signs what was denied or shown so far, which happens by itself within 1.5 seconds.
+
+        >>> p.acting_as(Principal.anonymous()).audit.record_denied("GET /orders", "orders")
+        >>> p.audit.flush()
+        >>> [entry.action for entry in p.audit.events(subject="orders")]
+        ['GET /orders']
+        """
 
 @final
 class AsyncAudit:
@@ -497,6 +544,8 @@ class AsyncAudit:
         """
     async def reorigin(self) -> str:
         """Begins a new log with an origin and a key of its own (permission ``audit:manage``); gives its verifier key."""
+    async def flush(self) -> None:
+        """Writes and signs what was denied or shown so far, which happens by itself within 1.5 seconds."""
 
 @final
 class Auth:
@@ -682,6 +731,57 @@ class AsyncAuth:
         """Makes the first administrator (role ``admin``, which holds every permission), and signs them in.
 
         Raises ``UnauthenticatedError`` (``auth.invalid_setup_token``), ``ConflictError`` (``auth.already_set_up``).
+        """
+
+@final
+class DeadLetters:
+    """Events that could not be handled."""
+    def list(self) -> Pages[DeadLetter]:
+        """The waiting events of all handlers, those of a key in the order in which they will be handled (permission
+        ``deadletters:read``).
+
+        >>> list(p.dead_letters.list())
+        []
+        """
+    def get(self, id: DeadLetterId) -> DeadLetter:
+        """One waiting event (permission ``deadletters:read``).
+
+        Raises ``NotFoundError`` (``deadletters.not_found``).
+
+        >>> try:
+        ...     p.dead_letters.get(DeadLetterId("deadletter_01041040g2081040g2081040g2"))
+        ... except NotFoundError as error:
+        ...     error.code
+        'deadletters.not_found'
+        """
+    def redrive(self, id: DeadLetterId) -> Redriven:
+        """Handles the waiting events of this letter's key now, in order, until one fails (permission ``deadletters:redrive``).
+
+        Raises ``NotFoundError`` (``deadletters.not_found``).
+
+        >>> try:
+        ...     p.dead_letters.redrive(DeadLetterId("deadletter_01041040g2081040g2081040g2"))
+        ... except NotFoundError as error:
+        ...     error.code
+        'deadletters.not_found'
+        """
+
+@final
+class AsyncDeadLetters:
+    """Events that could not be handled."""
+    def list(self) -> AsyncPages[DeadLetter]:
+        """The waiting events of all handlers, those of a key in the order in which they will be handled (permission
+        ``deadletters:read``).
+        """
+    async def get(self, id: DeadLetterId) -> DeadLetter:
+        """One waiting event (permission ``deadletters:read``).
+
+        Raises ``NotFoundError`` (``deadletters.not_found``).
+        """
+    async def redrive(self, id: DeadLetterId) -> Redriven:
+        """Handles the waiting events of this letter's key now, in order, until one fails (permission ``deadletters:redrive``).
+
+        Raises ``NotFoundError`` (``deadletters.not_found``).
         """
 
 @final
@@ -1054,7 +1154,8 @@ class AsyncGateway:
 @final
 class Notifications:
     """Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
-    ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
+    ``sent_mail``; that of one in a folder is named when it is opened, and without it what
+    is sent is refused.
     """
     def send(
         self,
@@ -1212,7 +1313,8 @@ class Notifications:
 @final
 class AsyncNotifications:
     """Messages to people. They are kept until a channel takes them: that of a platform in memory keeps them for
-    ``sent_mail``; a platform in a folder has none yet, so what is sent is refused.
+    ``sent_mail``; that of one in a folder is named when it is opened, and without it what
+    is sent is refused.
     """
     async def send(
         self,
@@ -2146,6 +2248,70 @@ class TokenPair:
     def refresh_token(self) -> str:
         """Exchanged, once, for the next pair."""
     __match_args__: ClassVar[tuple[Literal["access_token"], Literal["token_type"], Literal["expires_in"], Literal["refresh_token"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class DeadLetter:
+    """An event that a handler could not process, or that queues behind such a one."""
+    @property
+    def id(self) -> DeadLetterId:
+        """Its id."""
+    @property
+    def handler(self) -> str:
+        """The handler."""
+    @property
+    def store(self) -> str:
+        """The store that published the event."""
+    @property
+    def key(self) -> str:
+        """The key whose events wait."""
+    @property
+    def position(self) -> str:
+        """The event's place in its store."""
+    @property
+    def state(self) -> Literal["retrying", "dead", "queued"]:
+        """It is tried again by itself, waits for ``redrive``, or queues behind an earlier one of its key."""
+    @property
+    def attempts(self) -> int:
+        """How often it failed; 0 while it is queued."""
+    @property
+    def error_code(self) -> str | None:
+        """Code of the last failure."""
+    @property
+    def error_message(self) -> str | None:
+        """The last failure in words."""
+    @property
+    def failed_at(self) -> datetime | None:
+        """When it failed last."""
+    @property
+    def retry_at(self) -> datetime | None:
+        """When it is tried again by itself."""
+    @property
+    def parked_at(self) -> datetime:
+        """When it was put here."""
+    @property
+    def event(self) -> Any:
+        """The event, as CloudEvents write it."""
+    __match_args__: ClassVar[tuple[Literal["id"], Literal["handler"], Literal["store"], Literal["key"], Literal["position"], Literal["state"], Literal["attempts"], Literal["error_code"], Literal["error_message"], Literal["failed_at"], Literal["retry_at"], Literal["parked_at"], Literal["event"]]]
+    def to_dict(self) -> dict[str, Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Redriven:
+    """What a redrive came to."""
+    @property
+    def handled(self) -> int:
+        """Letters of the key that were handled now, in order."""
+    @property
+    def left(self) -> int:
+        """Letters of the key that still wait."""
+    @property
+    def error_code(self) -> str | None:
+        """Code of the failure that stopped it."""
+    __match_args__: ClassVar[tuple[Literal["handled"], Literal["left"], Literal["error_code"]]]
     def to_dict(self) -> dict[str, Any]: ...
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
