@@ -274,8 +274,8 @@ impl Platform {
         })
     }
 
-    /// Copies the folder into a new one, while it is in use; returns when it was taken. It may be opened, or restored with
-    /// the command line. The key is not in it.
+    /// Copies the folder into a new one, while it is in use; returns when the copy was taken. ``platform restore`` puts it
+    /// back. The key beside the folder is not in it.
     ///
     /// Raises ``AlreadyExistsError`` (``backup.exists``), ``UnavailableError`` (``backup.failed``), ``ConflictError``
     /// (``platform.in_memory``).

@@ -105,7 +105,7 @@ def test_a_copy_is_taken_while_the_folder_is_in_use(folder: Path, tmp_path: Path
         with pytest.raises(AlreadyExistsError) as caught:
             p.backup(copy)
         assert caught.value.code == "backup.exists"
-    assert (copy / "users.db").is_file()
+    assert (copy / "data" / "users.db").is_file()
     with Platform.in_memory() as memory, pytest.raises(ConflictError):
         memory.backup(tmp_path / "other")
 
