@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
+import pkgutil
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +22,21 @@ from platform_core import Platform
 def members_of(thing: Any) -> dict[str, Any]:
     """What a class holds itself."""
     return dict(thing.__dict__)
+
+
+def integrations() -> list[str]:
+    """The modules beside the package itself."""
+    return [found.name for found in pkgutil.iter_modules(platform_core.__path__) if not found.name.startswith("_")]
+
+
+def documented_beside() -> list[tuple[str, str, str]]:
+    """Everything of those modules that has a docstring, by name."""
+    found: list[tuple[str, str, str]] = []
+    for name in integrations():
+        module = importlib.import_module(f"platform_core.{name}")
+        found.append((name, "", inspect.getdoc(module) or ""))
+        found.extend((name, public, inspect.getdoc(getattr(module, public)) or "") for public in module.__all__)
+    return found
 
 
 def documented() -> list[tuple[str, str]]:
@@ -51,7 +69,23 @@ def methods() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name, text", [found for found in documented() if ">>>" in found[1]])
 def test_an_example_does_what_it_says(name: str, text: str, p: Platform, tmp_path: Path) -> None:
-    names: dict[str, Any] = {**{name: getattr(platform_core, name) for name in platform_core.__all__}}
+    run_example(name, text, p, tmp_path)
+
+
+@pytest.mark.parametrize("module, name, text", [found for found in documented_beside() if ">>>" in found[2]])
+def test_an_example_of_an_integration_does(module: str, name: str, text: str, p: Platform, tmp_path: Path) -> None:
+    members = importlib.import_module(f"platform_core.{module}").__dict__
+    run_example(f"{module}.{name}", text, p, tmp_path, members)
+
+
+@pytest.mark.parametrize("module", integrations())
+def test_an_integration_is_documented(module: str) -> None:
+    assert all(text for name, _, text in documented_beside() if name == module)
+
+
+def run_example(name: str, text: str, p: Platform, tmp_path: Path, members: Mapping[str, Any] | None = None) -> None:
+    """Runs the example of a docstring, with the names that examples use."""
+    names: dict[str, Any] = {**{name: getattr(platform_core, name) for name in platform_core.__all__}, **(members or {})}
     names |= {"platform_core": platform_core, "p": p, "folder": tmp_path / "other"}
     names |= {"Decimal": Decimal, "datetime": datetime, "timezone": timezone}
     ada = names["ada"] = p.users.create("ada@example.org", name="Ada")
