@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
+from openfeature.event import ProviderEvent
 from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
@@ -41,6 +45,7 @@ def client(p: Platform) -> Iterator[OpenFeatureClient]:
     p.flags.put("price", flag({"high": 12, "low": 10}, "high", targeting=gold))
     mine = {"if": [{"==": [{"var": "targetingKey"}, "ada"]}, "on", "off"]}
     p.flags.put("mine", flag({"on": True, "off": False}, "off", targeting=mine))
+    p.settled()
     api.set_provider_and_wait(PlatformProvider(p))
     yield api.get_client()
     api.clear_providers()
@@ -104,6 +109,37 @@ def test_who_may_not_evaluate_and_a_closed_platform_get_defaults(p: Platform) ->
     assert provider.resolve_boolean_details("beta", False).error_code == ErrorCode.PROVIDER_NOT_READY
     with pytest.raises(ProviderNotReadyError):
         provider.initialize(EvaluationContext())
+
+
+def test_changes_are_told(client: OpenFeatureClient, p: Platform) -> None:
+    told: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+    client.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, lambda details: told.put(details.flags_changed))
+    p.flags.kill("beta")
+    p.flags.put_set(metadata={"team": "shop"})
+    assert [told.get(timeout=10), told.get(timeout=10)] == [["beta"], None]
+    api.clear_providers()
+    assert "platform_core.openfeature" not in names_of_threads()
+    p.flags.put("late", flag({"on": True}, "on"))
+    assert told.empty()
+
+
+def test_who_may_not_subscribe_is_told_nothing(p: Platform) -> None:
+    p.flags.put("beta", flag({"on": True}, "on"))
+    api.set_provider_and_wait(PlatformProvider(p.acting_as(Principal.service("guest", permissions=[]))))
+    assert "platform_core.openfeature" not in names_of_threads()
+    assert api.get_client().get_boolean_value("beta", False) is True
+    api.clear_providers()
+
+
+def names_of_threads() -> set[str]:
+    """The threads of Python that are there, after those that end were given the time to."""
+    names = {thread.name for thread in threading.enumerate()}
+    for _ in range(100):
+        if "platform_core.openfeature" not in names:
+            break
+        time.sleep(0.01)
+        names = {thread.name for thread in threading.enumerate()}
+    return names
 
 
 def test_evaluations_are_awaited() -> None:

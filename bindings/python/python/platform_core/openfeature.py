@@ -22,14 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from threading import Thread
 from typing import Any, TypeVar, cast
 
 from openfeature.evaluation_context import EvaluationContext
+from openfeature.event import ProviderEventDetails
 from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
-from . import AsyncPlatform, ConflictError, Error, InvalidInputError, Platform
+from . import AsyncPlatform, ConflictError, Error, Events, ForbiddenError, InvalidInputError, Platform
 
 __all__ = ["PlatformProvider"]
 
@@ -41,22 +43,46 @@ class PlatformProvider(AbstractProvider):
     """Evaluates the flags of a platform, or of an asynchronous one, as whoever it acts as: who has the permission to
     evaluate. An evaluation is done in memory and never waits, so awaiting one costs no more than the await.
 
-    The platform stays open when the provider is shut down: it belongs to whoever opened it.
+    Where a ``Platform`` acts as who may subscribe (permission ``events:subscribe``), changes of flags are told to the handlers
+    of ``PROVIDER_CONFIGURATION_CHANGED``, by a thread that ends when the provider is shut down. The platform stays open
+    then: it belongs to whoever opened it.
     """
 
     def __init__(self, platform: Platform | AsyncPlatform) -> None:
         super().__init__()
         self._platform = platform
         self._evaluate = platform.flags.evaluate
+        self._events: Events | None = None
 
     def get_metadata(self) -> Metadata:
         """Its name: ``platform_core``."""
         return Metadata(name="platform_core")
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:
-        """Refuses a platform that is closed."""
+        """Refuses a platform that is closed, and begins to tell of changes."""
         if self._platform.closed:
             raise ProviderNotReadyError("the platform is closed")
+        if isinstance(self._platform, Platform) and self._events is None:
+            try:
+                self._events = self._platform.events(stores=["flags"])
+            except ForbiddenError:
+                return
+            Thread(target=self._tell, args=[self._events], name="platform_core.openfeature", daemon=True).start()
+
+    def shutdown(self) -> None:
+        """Tells of no more changes."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def _tell(self, events: Events) -> None:
+        try:
+            for event in events:
+                # What concerns all flags, like bucketing, names none.
+                changed = [str(event.data["flag"])] if event.event_type == "flags.flag_changed" else None
+                self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=changed))
+        except ConflictError:
+            pass  # The platform was closed.
 
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
