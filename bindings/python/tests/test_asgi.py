@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from platform_core import AsyncPlatform, AuditEntry, InternalError, NotFoundError, Platform, Principal, UserId
@@ -182,6 +183,16 @@ def test_a_websocket_is_opened_or_not(client: TestClient, p: Platform) -> None:
     assert denials(p) == [("anonymous", "WEBSOCKET /socket", "/socket", "auth.not_signed_in")]
     with client.websocket_connect("/socket", headers=bearer(p, "ada@example.org", "orders:read")) as socket:
         assert socket.receive_text().startswith("user:")
+
+
+def test_an_application_of_another_kind_is_served_as_well(p: Platform) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse(scope["state"]["principal"].actor)(scope, receive, send)
+
+    client = TestClient(PlatformMiddleware(app, platform=p))
+    assert client.get("/").json() == "anonymous"
+    assert client.get("/", headers={"Authorization": "Bearer not-one"}).status_code == 401
+    assert denials(p) == [("anonymous", "GET unmatched", "unmatched", "auth.not_signed_in")]
 
 
 def test_fastapi_has_dependencies_over_the_asynchronous_platform(folder: Path) -> None:

@@ -154,6 +154,8 @@ def _route_of(scope: Scope) -> str:
     """The path of a route, without the values of its parameters, which may be personal."""
     route: Any = scope.get("route")
     if route is None:
-        matching = (route for route in scope["app"].routes if route.matches(scope)[0] is not Match.NONE)
+        # It was refused before it was routed. What is no application of Starlette has no routes.
+        routes = getattr(scope.get("app"), "routes", [])
+        matching = (route for route in routes if route.matches(scope)[0] is not Match.NONE)
         route = next(matching, None)
     return str(getattr(route, "path", "unmatched"))
