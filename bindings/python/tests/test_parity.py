@@ -13,24 +13,40 @@ from platform_core import Platform
 from ways import CONFORMANCE, read
 
 SOURCES = Path(__file__).parents[3] / "platform-core" / "src"
-DOMAINS = ["audit", "auth", "flags", "gateway", "notifications", "transactions", "users"]
+FACADES = {
+    "audit": "audit",
+    "auth": "auth",
+    "dead_letters": "backbone",
+    "flags": "flags",
+    "gateway": "gateway",
+    "notifications": "notifications",
+    "transactions": "transactions",
+    "users": "users",
+}
+"""The folder of each facade's sources."""
 
 
 def facades() -> set[str]:
     """The public methods of the facades, from their sources, without those that only put the parts together."""
     assembly = read("exceptions.yaml")["assembly"]
     found: set[str] = set()
-    for domain in DOMAINS:
-        for path in (SOURCES / domain).rglob("*.rs"):
-            blocks = re.findall(rf"^impl {domain.capitalize()} \{{\n(.*?)^\}}", path.read_text(), re.MULTILINE | re.DOTALL)
+    for domain, folder in FACADES.items():
+        for path in (SOURCES / folder).rglob("*.rs"):
+            pattern = rf"^impl {class_of(domain)}(?:<'_>)? \{{\n(.*?)^\}}"
+            blocks = re.findall(pattern, path.read_text(), re.MULTILINE | re.DOTALL)
             names = (name for block in blocks for name in re.findall(r"^    pub (?:const )?(?:async )?fn (\w+)", block, re.MULTILINE))
             found |= {f"{domain}.{name}" for name in names if name not in assembly}
     return found
 
 
+def class_of(domain: str) -> str:
+    """The name of a facade, in Rust and in Python."""
+    return "".join(part.capitalize() for part in domain.split("_"))
+
+
 def in_python() -> set[str]:
     """The methods that the Python module has."""
-    classes: list[tuple[str, Any]] = [(domain, getattr(platform_core, domain.capitalize())) for domain in DOMAINS]
+    classes: list[tuple[str, Any]] = [(domain, getattr(platform_core, class_of(domain))) for domain in FACADES]
     return {f"{domain}.{name}" for domain, kind in classes for name in dir(kind) if name[0] != "_"}
 
 
