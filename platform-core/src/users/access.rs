@@ -13,7 +13,7 @@ use crate::ports::signals::{Signal, Signals};
 use crate::ports::store::Document;
 use crate::ports::store::IndexRange;
 
-use super::tables::{Role, profile_id};
+use super::tables::{Role, RoleGuard, profile_id};
 use super::{Epochs, Profile, RoleSnapshot, Seen, Status, error};
 
 /// Signals that a user's profile, status or roles changed; the subject is the user's id.
@@ -49,9 +49,16 @@ impl Remembered {
     }
 }
 
+/// Roles as they were when they were read.
+struct ReadRoles {
+    compiled: Arc<RoleSnapshot>,
+    /// Changes of roles before they were read: they have these, and perhaps newer ones.
+    changes: u64,
+}
+
 /// The compiled roles, and what users may do by them.
 pub(super) struct AccessMemory {
-    roles: ArcSwap<RoleSnapshot>,
+    roles: ArcSwap<ReadRoles>,
     /// Changes of roles that were told.
     told: AtomicU64,
     /// Those of them that are in `roles`: as long as they are fewer, nothing is decided by `roles`.
@@ -77,22 +84,25 @@ impl AccessMemory {
         })
     }
 
-    /// The compiled roles, with every change that was told. Whoever cannot read them decides nothing: a
-    /// denial is safe, an old permission is not.
+    /// The compiled roles, with every change that was told; with every change at all where nobody can be heard.
+    /// Whoever cannot read them decides nothing: a denial is safe, an old permission is not.
     pub(super) async fn roles(&self, db: &Database) -> Result<Arc<RoleSnapshot>> {
-        if self.has_old_roles() {
+        let changes = if self.signals.connected() { 0 } else { read_changes(db).await? };
+        if self.has_old_roles(changes) {
             let _one = self.reloading.lock().await;
-            if self.has_old_roles() {
+            if self.has_old_roles(changes) {
                 let told = self.told.load(Ordering::Acquire);
                 self.roles.store(Arc::new(read_roles(db).await?));
                 self.read.store(told, Ordering::Release);
             }
         }
-        Ok(self.roles.load_full())
+        Ok(Arc::clone(&self.roles.load().compiled))
     }
 
-    fn has_old_roles(&self) -> bool {
+    /// Whether a change was told, or one of so many has happened, that the roles do not have.
+    fn has_old_roles(&self, changes: u64) -> bool {
         self.read.load(Ordering::Acquire) < self.told.load(Ordering::Acquire)
+            || self.roles.load().changes < changes
     }
 
     /// What a user may do; `None` for one who is deactivated or does not exist.
@@ -162,12 +172,17 @@ impl AccessMemory {
     }
 }
 
-async fn read_roles(db: &Database) -> Result<RoleSnapshot> {
+/// Changes of roles so far.
+async fn read_changes(db: &Database) -> Result<u64> {
+    Ok(db.get::<RoleGuard>(RoleGuard::ID).await?.map_or(0, |guard| guard.changes))
+}
+
+async fn read_roles(db: &Database) -> Result<ReadRoles> {
+    let changes = read_changes(db).await?;
     let page = db.scan::<Role>(&IndexRange::ids(Role::COLLECTION.name).limit(ROLES_MAX)).await?;
     if page.next_cursor.is_some() {
         return Err(error::too_many_roles());
     }
-    RoleSnapshot::compile(
-        &page.items.into_iter().map(|role| (role.value.name, role.value.definition)).collect(),
-    )
+    let roles = page.items.into_iter().map(|role| (role.value.name, role.value.definition)).collect();
+    Ok(ReadRoles { compiled: Arc::new(RoleSnapshot::compile(&roles)?), changes })
 }

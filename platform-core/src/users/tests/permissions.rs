@@ -1,6 +1,9 @@
 //! Who may do what, at once and everywhere.
 
+use tokio::sync::broadcast;
+
 use super::*;
+use crate::ports::signals::Signal;
 use crate::users::events::RoleChanged;
 
 #[test]
@@ -131,4 +134,33 @@ fn while_changed_roles_cannot_be_read_nobody_is_let_through_and_afterwards_every
     assert_eq!(check().unwrap_err().code(), "store.unavailable");
     flaky.fail_scans(false);
     assert!(check().unwrap());
+}
+
+/// Signals of a node that is cut off from the others.
+struct CutOff;
+
+impl Signals for CutOff {
+    fn send(&self, _: Signal) {}
+
+    fn receiver(&self) -> broadcast::Receiver<Signal> {
+        broadcast::Sender::new(1).subscribe()
+    }
+
+    fn connected(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_node_that_cannot_hear_the_others_decides_by_the_roles_that_they_change() {
+    let world = World::new();
+    world.role("clerk", &["orders:read"], &[]).unwrap();
+    let (user, system) = (world.add("ada@example.org", None).id, system());
+    world.run(world.users.grant(&system, user, &role("clerk"))).unwrap();
+    let cut_off = world.run(Users::over(world.db.clone(), Arc::new(CutOff))).unwrap();
+    let may =
+        |permission: &str| world.run(cut_off.check(&system, user, &permission.parse().unwrap())).unwrap();
+    assert!(may("orders:read") && !may("orders:write"));
+    world.role("clerk", &["orders:write"], &[]).unwrap();
+    assert!(!may("orders:read") && may("orders:write"));
 }
