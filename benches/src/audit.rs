@@ -19,12 +19,22 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "audit-cost-store",
         what: "users created from 64 tasks on SQLite, with the audit log; peer: without it",
-        run: || in_both(users),
+        run: || in_both(users, "commands/s", |cost| cost.per_second),
+    },
+    Row {
+        name: "audit-cpu-store",
+        what: "the same, as processor time of a command, what follows from it included",
+        run: || in_both(users, "µs", |cost| cost.processor_us),
     },
     Row {
         name: "audit-cost-ledger",
         what: "transfers in batches of 8,190 on SQLite, with the audit log; peer: without it",
-        run: || in_both(transfers),
+        run: || in_both(transfers, "transfers/s", |cost| cost.per_second),
+    },
+    Row {
+        name: "audit-cpu-ledger",
+        what: "the same, as processor time of a transfer, what follows from it included",
+        run: || in_both(transfers, "µs", |cost| cost.processor_us),
     },
 ];
 
@@ -57,22 +67,55 @@ async fn start(path: &std::path::Path, is_audited: bool) -> Running {
     Running { backbone, users, ledger }
 }
 
-/// Commands per second with and without audit, in turns, each on an empty folder.
-fn in_both(measure: fn(&tokio::runtime::Runtime, &Running) -> f64) -> Measured {
+/// What commands cost.
+struct Cost {
+    per_second: f64,
+    processor_us: f64,
+}
+
+/// Measures from now on.
+struct Stopwatch {
+    begin: Instant,
+    processor: f64,
+}
+
+impl Stopwatch {
+    fn start() -> Stopwatch {
+        Stopwatch { begin: Instant::now(), processor: processor_us() }
+    }
+}
+
+/// Processor time of this process so far, of threads that have ended, too.
+fn processor_us() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("a Linux system");
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    // The 14th and 15th field are user and system time in ticks, which Linux gives as hundredths of a second.
+    let ticks =
+        behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() * 10_000.0
+}
+
+/// What commands cost with and without audit, in turns, each on an empty folder.
+fn in_both(
+    run: fn(&tokio::runtime::Runtime, &Running) -> (Stopwatch, u64),
+    unit: &'static str,
+    of: fn(Cost) -> f64,
+) -> Measured {
     let one = |is_audited| {
         let folder = tempfile::tempdir_in(".").expect("a folder on the disk of the project");
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let running = tokio.block_on(start(&folder.path().join("data"), is_audited));
-        let rate = measure(&tokio, &running);
+        let (stopwatch, commands) = run(&tokio, &running);
+        let per_second = commands as f64 / stopwatch.begin.elapsed().as_secs_f64();
         tokio.block_on(running.backbone.stop());
-        rate
+        of(Cost { per_second, processor_us: (processor_us() - stopwatch.processor) / commands as f64 })
     };
     let (with, without) = in_turns(ROUNDS, || one(true), || one(false));
-    Measured::against(with, "commands/s", "without", without)
+    Measured::against(with, unit, "without", without)
 }
 
-fn users(tokio: &tokio::runtime::Runtime, running: &Running) -> f64 {
-    let begin = Instant::now();
+fn users(tokio: &tokio::runtime::Runtime, running: &Running) -> (Stopwatch, u64) {
+    let stopwatch = Stopwatch::start();
     tokio.block_on(async {
         let tasks: Vec<_> = (0..TASKS)
             .map(|task| {
@@ -91,10 +134,10 @@ fn users(tokio: &tokio::runtime::Runtime, running: &Running) -> f64 {
             task.await.expect("no panic");
         }
     });
-    USERS as f64 / begin.elapsed().as_secs_f64()
+    (stopwatch, USERS)
 }
 
-fn transfers(tokio: &tokio::runtime::Runtime, running: &Running) -> f64 {
+fn transfers(tokio: &tokio::runtime::Runtime, running: &Running) -> (Stopwatch, u64) {
     let ledger = &running.ledger;
     let accounts = tokio.block_on(async {
         let opening: Vec<_> = (0..ACCOUNTS).map(|_| tokio::spawn(open_account(ledger.clone()))).collect();
@@ -104,7 +147,7 @@ fn transfers(tokio: &tokio::runtime::Runtime, running: &Running) -> f64 {
         }
         Arc::new(accounts)
     });
-    let begin = Instant::now();
+    let stopwatch = Stopwatch::start();
     tokio.block_on(async {
         let halves: Vec<_> = (0..2)
             .map(|half| {
@@ -123,7 +166,7 @@ fn transfers(tokio: &tokio::runtime::Runtime, running: &Running) -> f64 {
             half.await.expect("no panic");
         }
     });
-    (BATCHES * BATCH) as f64 / begin.elapsed().as_secs_f64()
+    (stopwatch, BATCHES * BATCH)
 }
 
 async fn open_account(ledger: Transactions) -> AccountId {
