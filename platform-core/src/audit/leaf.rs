@@ -1,5 +1,8 @@
 //! What an entry says, as the bytes that are hashed: the canonical JSON (RFC 8785) of its fields.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,7 +89,7 @@ impl<'a> Told<'a> {
         field(&mut out, "{\"action\":", self.action)?;
         field(&mut out, ",\"actor\":", self.actor)?;
         if let Some(cause) = self.causation_id {
-            field(&mut out, ",\"causation_id\":", &cause)?;
+            plain_field(&mut out, ",\"causation_id\":", cause)?;
         }
         field(&mut out, ",\"correlation_id\":", self.correlation_id)?;
         if let Some(count) = self.count {
@@ -101,16 +104,16 @@ impl<'a> Told<'a> {
         if out.get(before..) == Some(b",\"data\":null") {
             out.truncate(before);
         }
-        field(&mut out, ",\"id\":", &self.id)?;
+        plain_field(&mut out, ",\"id\":", self.id)?;
         field(&mut out, ",\"index\":", &index)?;
         field(&mut out, ",\"outcome\":", &self.outcome)?;
         if let Some((store, position)) = self.source {
-            field(&mut out, ",\"source\":{\"position\":", &position)?;
+            plain_field(&mut out, ",\"source\":{\"position\":", position)?;
             field(&mut out, ",\"store\":", store)?;
             out.push(b'}');
         }
         field(&mut out, ",\"subject\":", self.subject)?;
-        field(&mut out, ",\"time\":", &self.time)?;
+        plain_field(&mut out, ",\"time\":", self.time)?;
         out.push(b'}');
         if out.len() > ENTRY_BYTES { Err(error::entry_too_large(out.len())) } else { Ok(out) }
     }
@@ -120,6 +123,12 @@ impl<'a> Told<'a> {
 fn field(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
     out.extend_from_slice(name.as_bytes());
     serde_json::to_writer(out, value).map_err(|cause| error::unwritable().because(cause))
+}
+
+/// What has no character that JSON would escape: ids, times and positions.
+fn plain_field(out: &mut Vec<u8>, name: &str, value: impl Display) -> Result<()> {
+    out.extend_from_slice(name.as_bytes());
+    write!(out, "\"{value}\"").map_err(|cause| error::unwritable().because(cause))
 }
 
 /// Numbers and encodes what is told.

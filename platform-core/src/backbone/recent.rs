@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use crate::kernel::Event;
 
-/// Bytes, as they stand in the log, of the events of a partition that are kept: some 200.
-const BYTES: usize = 128 << 10;
+/// Bytes, as they stand in the log, of the events of a partition that are kept: some 400.
+const BYTES: usize = 256 << 10;
 
 /// The last events of each partition, as the relays had them in hand: handlers find most of what they are given here,
 /// and need neither read nor parse a record for it.

@@ -9,9 +9,9 @@ mod verify;
 
 use std::fmt;
 
-use aws_lc_rs::digest::{self, SHA256};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 pub use frontier::Frontier;
 pub use prove::{
@@ -76,12 +76,12 @@ impl<'de> Deserialize<'de> for MerkleHash {
     }
 }
 
+/// Not by the library that signs and encrypts: it makes and destroys a context on the heap for each hash, which costs more
+/// than a hash of so few bytes.
 fn sha256(parts: &[&[u8]]) -> MerkleHash {
-    let mut context = digest::Context::new(&SHA256);
-    parts.iter().for_each(|part| context.update(part));
-    let mut hash = [0; HASH_BYTES];
-    hash.copy_from_slice(context.finish().as_ref());
-    MerkleHash(hash)
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    MerkleHash(digest.finalize().into())
 }
 
 /// `SHA256(0x00 ‖ entry)`.
