@@ -180,7 +180,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     if hasattr(value, "to_dict"):
         return plain(value.to_dict())
     return value

@@ -2,7 +2,7 @@
 
 use platform_core::auth::{
     ChangePasswordRequest, Jwks, LoginRequest, LogoutRequest, ROTATE_KEYS, RefreshRequest, RegisterRequest,
-    Registered, SESSIONS_READ, SessionView, SetupRequest, TokenPair,
+    Registered, SessionView, SetupRequest, TokenPair,
 };
 use platform_core::kernel::{Page, Result, Secret, SessionId, UserId};
 
@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::delete("/v1/auth/sessions/{id}", Access::SignedIn, "Ends a session", revoke_session),
         Endpoint::get(
             "/v1/users/{id}/sessions",
-            Access::Permission(SESSIONS_READ),
+            Access::SignedIn,
             "Lists the sessions of a user",
             sessions_of,
         ),

@@ -37,7 +37,7 @@ impl Users {
     /// Makes a user the first administrator, when there is none. Only the platform itself does so.
     ///
     /// # Errors
-    /// `users.already_set_up`, `users.not_found`, `auth.forbidden`.
+    /// `users.already_set_up`, `users.not_found` (also for one who is deactivated), `auth.forbidden`.
     pub async fn grant_first_administrator(&self, ctx: &Context, user: UserId) -> Result<Stored<Profile>> {
         ctx.require(&ROLES_WRITE)?;
         let admin = &RoleName::admin();
@@ -48,6 +48,10 @@ impl Users {
                     work.load::<Profile>(profile_id(user)).await?.ok_or_else(|| error::not_found(user))?;
                 if profile.roles.contains(admin) {
                     return Err(error::already_set_up());
+                }
+                if profile.status != Status::Active {
+                    // Whoever may not act is counted nowhere: there would be a first one more than once.
+                    return Err(error::not_found(user));
                 }
                 self.give(work, profile, admin, 1)
             })

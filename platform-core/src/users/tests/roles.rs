@@ -26,6 +26,15 @@ fn the_last_administrator_stays_one_and_there_is_one_first() {
 }
 
 #[test]
+fn whoever_is_deactivated_is_not_made_the_first_administrator() {
+    let world = World::new();
+    let (ada, users) = (world.add("ada@example.org", None).id, &world.users);
+    world.run(users.update(&system(), ada, None, &patch(json!({"status": "deactivated"})))).unwrap();
+    assert_eq!(code(world.run(users.grant_first_administrator(&system(), ada))), "users.not_found");
+    assert!(!world.run(users.has_administrator()).unwrap());
+}
+
+#[test]
 fn a_role_that_is_used_cannot_be_deleted() {
     let world = World::new();
     let (ada, users) = (world.add("ada@example.org", None).id, &world.users);
