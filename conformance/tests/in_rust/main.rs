@@ -16,7 +16,7 @@ mod users;
 
 use std::sync::Arc;
 
-use conformance::{Refused, Way, run, scenarios};
+use conformance::{Refused, Scenario, Way, run, scenarios};
 use platform_core::Platform;
 use platform_core::kernel::{Context, CorrelationId, Error, Principal, Result};
 use platform_core::ports::channel::MemoryChannel;
@@ -66,15 +66,23 @@ impl InRust {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_goes_as_it_is_written() {
+    let scenarios = scenarios().unwrap().into_iter().filter(|scenario| scenario.runs_in(RUST));
+    let runs: Vec<_> = scenarios.map(|scenario| tokio::spawn(problem(scenario))).collect();
     let mut problems = Vec::new();
-    for scenario in scenarios().unwrap().iter().filter(|scenario| scenario.runs_in(RUST)) {
-        let channel = Arc::new(MemoryChannel::default());
-        let platform = embedded_store::open_in_memory(vec![channel]).await.unwrap();
-        let token = platform.auth().setup_token().await.unwrap().expect("nobody has set it up");
-        problems.extend(run(&InRust(platform.clone()), scenario, token.expose()).await.err());
-        platform.stop().await;
+    for run in runs {
+        problems.extend(run.await.unwrap());
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// What does not go as it is written, over a platform of the scenario's own.
+async fn problem(scenario: Scenario) -> Option<String> {
+    let channel = Arc::new(MemoryChannel::default());
+    let platform = embedded_store::open_in_memory(vec![channel]).await.unwrap();
+    let token = platform.auth().setup_token().await.unwrap().expect("nobody has set it up");
+    let outcome = run(&InRust(platform.clone()), &scenario, token.expose()).await;
+    platform.stop().await;
+    outcome.err()
 }
 
 /// The error of an argument that is not what its method takes.
