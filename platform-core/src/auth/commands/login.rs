@@ -81,7 +81,7 @@ impl Auth {
                         _ => None,
                     };
                     let started = self.start_session(ctx, &attempt, &account, rehashed).await?;
-                    return self.pair(started);
+                    return self.pair(started).await;
                 }
                 LoginFailure::Deactivated
             }
@@ -179,12 +179,12 @@ impl Auth {
     }
 
     /// Signs the access token of a session.
-    pub(super) fn pair(&self, started: Started) -> Result<TokenPair> {
+    pub(super) async fn pair(&self, started: Started) -> Result<TokenPair> {
+        let ring = self.signing_ring().await;
         let now = self.db.runtime.now();
         let ends_at = now.plus(self.config.access_token_lifetime()).min(started.ends_at);
         let id = self.db.runtime.new_id();
-        let access_token =
-            self.tokens.issue(&self.ring.load(), started.user, started.session, id, now, ends_at)?;
+        let access_token = self.tokens.issue(&ring, started.user, started.session, id, now, ends_at)?;
         Ok(TokenPair {
             access_token: access_token.expose().to_owned(),
             token_type: "Bearer".to_owned(),

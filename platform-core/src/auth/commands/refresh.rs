@@ -86,7 +86,7 @@ impl Auth {
         }
         match done?.value {
             Outcome::Goes { session, user, ends_at, refresh_token } => {
-                self.pair(Started { session, user, ends_at, refresh_token })
+                self.pair(Started { session, user, ends_at, refresh_token }).await
             }
             Outcome::Ended { session, user } => {
                 tracing::warn!(%session, %user, "a refresh token was used a second time: its session has ended");
