@@ -1,0 +1,9 @@
+//! The clustered backends: the same guarantees for any number of equal nodes.
+//!
+//! In reading order:
+//! - [`postgres`]: the stores of the domains.
+//! - [`redis`]: signals to the other nodes, the shared limits, the shared cache.
+//! - `kafka` (behind the feature `kafka`): the event log.
+
+pub mod postgres;
+pub mod redis;

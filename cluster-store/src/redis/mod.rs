@@ -1,0 +1,1 @@
+//! Signals, limits and cache on Redis.
