@@ -86,6 +86,10 @@ pub(super) struct Session {
     pub id: SessionId,
     pub user_id: UserId,
     pub password_version: u64,
+    /// Of the user's profile, when the session began: a deactivation of a later version ends it. No clock
+    /// tells which of the two came first.
+    #[serde(default)]
+    pub profile_version: u64,
     pub created_at: Timestamp,
     pub last_used_at: Timestamp,
     /// When it ends unless it is refreshed before.

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::backbone::{Handler, Parts, Shutdown, Task, Topics, Wake};
-use crate::kernel::{BoxFuture, Context, Event, Result, SessionId, Timestamp, UserId, limits};
+use crate::kernel::{BoxFuture, Context, Event, Position, Result, SessionId, UserId, limits};
 use crate::ports::Database;
 use crate::ports::signals::Signal;
 use crate::ports::store::{Document, Expect, IndexRange, Work, command};
@@ -190,10 +190,10 @@ impl Handler for Forgetter {
                 if let Some(ProfileErased { user_id }) = event.decode()? {
                     work.load::<Account>(*user_id.as_bytes()).await?;
                     work.delete::<Account>(*user_id.as_bytes());
-                    self.end_sessions(work, user_id, event.time, SessionEnd::Erased).await?;
+                    self.end_sessions(work, user_id, event.position.commit, SessionEnd::Erased).await?;
                 }
                 if let Some(StatusChanged { user_id, status: Status::Deactivated }) = event.decode()? {
-                    self.end_sessions(work, user_id, event.time, SessionEnd::Deactivated).await?;
+                    self.end_sessions(work, user_id, event.position.commit, SessionEnd::Deactivated).await?;
                 }
             }
             Ok(())
@@ -215,17 +215,18 @@ impl Handler for Forgetter {
 }
 
 impl Forgetter {
-    /// Ends the sessions that began before a moment: a later one belongs to a user who is back.
+    /// Ends the sessions that began before a commit of the users domain: a later one belongs to a user who
+    /// is back.
     async fn end_sessions(
         &self,
         work: &mut Work,
         user: UserId,
-        before: Timestamp,
+        before: Position,
         cause: SessionEnd,
     ) -> Result<()> {
         let range = IndexRange::index(Session::COLLECTION.name, BY_USER).exactly(user.as_bytes());
         let sessions = self.0.db.scan::<Session>(&range.limit(limits::SCAN_DOCUMENTS / 2)).await?;
-        for session in sessions.items.iter().filter(|session| session.created_at <= before) {
+        for session in sessions.items.iter().filter(|session| session.profile_version < before) {
             if work.load::<Session>(*session.id.as_bytes()).await?.is_some() {
                 work.delete::<Session>(*session.id.as_bytes());
                 work.publish(&SessionRevoked { user_id: user, session_id: session.id, cause })?;

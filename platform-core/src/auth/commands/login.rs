@@ -5,9 +5,9 @@ use std::fmt;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Context, Error, Result, Secret, SessionId, Timestamp, UserId, limits};
+use crate::kernel::{Context, Error, ErrorKind, Result, Secret, SessionId, Timestamp, UserId, limits};
 use crate::ports::store::{Stored, Work, command};
-use crate::users::Email;
+use crate::users::{Email, Status};
 
 use super::super::events::{LoginFailed, LoginFailure, LoginSucceeded};
 use super::super::model::password::Verdict;
@@ -75,12 +75,13 @@ impl Auth {
                 if account.state == AccountState::Reserved {
                     self.complete(ctx, account.id).await?;
                 }
-                if self.users.access(&self.own_context(ctx), account.id).await?.is_some() {
+                if let Some(profile_version) = self.active_profile(ctx, account.id).await? {
                     let rehashed = match verdict {
                         Verdict::RightButOutdated => Some(self.hash_password(&request.password).await?),
                         _ => None,
                     };
-                    let started = self.start_session(ctx, &attempt, &account, rehashed).await?;
+                    let started =
+                        self.start_session(ctx, &attempt, &account, profile_version, rehashed).await?;
                     return self.pair(started).await;
                 }
                 LoginFailure::Deactivated
@@ -88,6 +89,16 @@ impl Auth {
         };
         self.record_failure(ctx, &attempt, user, failure).await?;
         Err(error::invalid_credentials())
+    }
+
+    /// The version of an active user's profile, as the store has it: what another node did a moment ago
+    /// counts, too.
+    async fn active_profile(&self, ctx: &Context, user: UserId) -> Result<Option<u64>> {
+        match self.users.get(&self.own_context(ctx), user).await {
+            Ok(profile) => Ok((profile.status == Status::Active).then_some(profile.version)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares a password, at the same cost whether there is an account or not.
@@ -138,6 +149,7 @@ impl Auth {
         ctx: &Context,
         attempt: &AttemptKey,
         verified: &Account,
+        profile_version: u64,
         rehashed: Option<String>,
     ) -> Result<Started> {
         let (idle, lifetime) = (self.config.session_idle(), self.config.session_lifetime());
@@ -156,6 +168,7 @@ impl Auth {
                 id: work.new_id(),
                 user_id: account.id,
                 password_version: account.password_version,
+                profile_version,
                 created_at: now,
                 last_used_at: now,
                 idle_ends_at: now,

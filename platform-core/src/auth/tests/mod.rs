@@ -191,6 +191,10 @@ impl World {
         self.machine.sim.advance(Duration::from_secs(seconds));
     }
 
+    fn turn_back_the_clock(&self, seconds: u64) {
+        self.machine.sim.jump_clock(Duration::from_secs(seconds), true);
+    }
+
     fn register(&self, email: &str) -> UserId {
         self.run(self.auth.register(&anyone(), &registration(email, PASSWORD))).unwrap().user_id
     }
