@@ -37,6 +37,22 @@ impl Prepared {
         self.bytes
     }
 
+    /// Every document that it looks at or writes; some twice.
+    pub fn keys(&self) -> impl Iterator<Item = &DocKey> {
+        self.expects.iter().map(|(key, _)| key).chain(self.writes.iter().map(Write::key))
+    }
+
+    /// What it writes; the record of its answer is the last.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// The documents whose bodies a planner asks for: counters that it adds to, and the record of its answer.
+    pub fn bodies(&self) -> impl Iterator<Item = &DocKey> {
+        let counters = self.writes.iter().filter(|write| matches!(write, Write::Add { .. })).map(Write::key);
+        counters.chain(self.replay.as_ref().map(|replay| &replay.key))
+    }
+
     fn build(schema: &Schema, batch: Batch) -> Result<Prepared> {
         batch.check_limits()?;
         check_declared(schema, &batch)?;

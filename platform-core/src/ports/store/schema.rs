@@ -143,6 +143,10 @@ pub(crate) const IDEMPOTENCY: Collection =
 /// Where a store remembers how far its handlers are.
 pub(crate) const INBOX: Collection = Collection::json("_inbox");
 
+/// Columns that an engine has beside those of the indexes; the later ones are PostgreSQL's own.
+const RESERVED: [&str; 9] =
+    ["id", "version", "body", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
+
 /// Lower case, digits and `_`, at most [`limits::STORE_NAME_BYTES`].
 fn is_name(name: &str) -> bool {
     (1..=limits::STORE_NAME_BYTES).contains(&name.len())
@@ -186,7 +190,7 @@ impl Schema {
                 return invalid(collection.name);
             }
             for (at, index) in collection.indexes.iter().enumerate() {
-                let reserved = ["id", "version", "body"].contains(&index.name);
+                let reserved = RESERVED.contains(&index.name);
                 let repeated = collection.indexes.iter().take(at).any(|earlier| earlier.name == index.name);
                 if !is_name(index.name) || reserved || repeated {
                     return invalid(index.name);

@@ -53,6 +53,11 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// `store.locked` when it is open already.
     fn stores(&self) -> Result<Arc<dyn Stores>>;
+
+    /// Whether several may have it open at once, as the nodes of a cluster do.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// Hands the list of all cases to a macro, after what it was given.
@@ -131,7 +136,7 @@ macro_rules! __store_cases {
                 events_of_a_batch_are_bounded, the_bytes_of_a_batch_are_bounded,
                 keys_of_a_get_are_bounded, the_documents_of_a_scan_are_bounded;
             reopening: everything_survives, positions_go_on, a_second_handle_of_a_store_is_refused,
-                a_second_opener_of_the_place_is_refused, a_newer_schema_is_refused,
+                a_second_opener_is_refused_or_shares, a_newer_schema_is_refused,
                 stores_of_one_place_are_apart, names_that_are_not_allowed_are_refused,
                 many_reopenings_keep_what_was_acknowledged;
             migration: a_new_collection_is_made, a_new_index_is_filled, a_changed_index_is_rebuilt,

@@ -49,8 +49,17 @@ pub async fn a_second_handle_of_a_store_is_refused(place: &dyn Place) {
     stores.open(&schema()).await.unwrap();
 }
 
-pub async fn a_second_opener_of_the_place_is_refused(place: &dyn Place) {
+pub async fn a_second_opener_is_refused_or_shares(place: &dyn Place) {
     let store = open(place).await;
+    if place.is_shared() {
+        let other = open(place).await;
+        assert_eq!(commit(&*store, vec![Thing::default().put("a")]).await.position, 1);
+        assert_eq!(version(&*other, thing("a")).await, Some(1));
+        assert_eq!(commit(&*other, vec![Thing::default().put("a")]).await.position, 2);
+        store.committed().wait_for(|position| *position == 2).await.unwrap();
+        assert_eq!(version(&*store, thing("a")).await, Some(2));
+        return;
+    }
     let refused = match place.stores() {
         Err(error) => error,
         Ok(stores) => stores.open(&schema()).await.err().unwrap(),
