@@ -13,6 +13,8 @@ use tokio_postgres::config::{Host, SslMode};
 const CONNECTIONS: usize = 16;
 /// How long a connection may take, TLS and all.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long it is asked what became of a COMMIT whose answer was lost: longer than a restart of the server.
+const SETTLE: Duration = Duration::from_secs(10);
 /// How often the position of a store is looked at, for what other nodes commit: a row of one page, in memory.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -30,6 +32,9 @@ pub struct PostgresConfig {
     pub connections: usize,
     /// How often the position of a store is looked at, for what other nodes commit.
     pub look: Duration,
+    /// How long it is asked what became of a commit when the connection was lost in the middle of it, before its callers
+    /// are told that it is not known.
+    pub settle: Duration,
 }
 
 impl fmt::Debug for PostgresConfig {
@@ -51,6 +56,7 @@ impl PostgresConfig {
             ca_file: None,
             connections: CONNECTIONS,
             look: LOOK,
+            settle: SETTLE,
         }
     }
 

@@ -33,6 +33,7 @@ const SESSION: &str = "set session characteristics as transaction isolation leve
 pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
+    settle: Duration,
 }
 
 impl Connector {
@@ -47,7 +48,12 @@ impl Connector {
             .map_err(|error| Error::internal("store.tls", "TLS cannot be set up").because(error))?
             .with_root_certificates(roots(config.ca_file.as_deref())?)
             .with_no_client_auth();
-        Ok(Connector { config: config.driver()?, tls: MakeRustlsConnect::new(tls) })
+        Ok(Connector { config: config.driver()?, tls: MakeRustlsConnect::new(tls), settle: config.settle })
+    }
+
+    /// [`PostgresConfig::settle`].
+    pub(super) fn settle(&self) -> Duration {
+        self.settle
     }
 
     /// Connections to share, at most so many.
@@ -74,8 +80,7 @@ impl Connector {
     /// `store.unavailable`.
     pub(super) async fn connect(&self) -> Result<Client> {
         let connecting = async {
-            let (client, connection) =
-                self.config.connect(self.tls.clone()).await.map_err(unavailable)?;
+            let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(unavailable)?;
             tokio::spawn(async move {
                 // Whoever uses the connection is told; here it only runs to its end.
                 if let Err(error) = connection.await {
@@ -117,9 +122,7 @@ pub(super) async fn in_time<T>(limit: Duration, work: impl Future<Output = Resul
 }
 
 /// Several requests in one trip, in this order: the driver sends a request when it is first polled.
-pub(super) async fn in_one_trip<'a, T>(
-    mut requests: Vec<BoxFuture<'a, T>>,
-) -> Vec<T> {
+pub(super) async fn in_one_trip<'a, T>(mut requests: Vec<BoxFuture<'a, T>>) -> Vec<T> {
     let mut answers: Vec<Option<T>> = requests.iter().map(|_| None).collect();
     std::future::poll_fn(move |context| {
         for (request, answer) in requests.iter_mut().zip(&mut answers) {

@@ -7,7 +7,8 @@ use platform_core::ports::store::CommitError;
 
 /// The store cannot be reached, or not be used as it is.
 pub(super) fn unavailable(error: tokio_postgres::Error) -> Error {
-    Error::unavailable("store.unavailable", "PostgreSQL cannot be reached or refuses").because(Said::from(error))
+    Error::unavailable("store.unavailable", "PostgreSQL cannot be reached or refuses")
+        .because(Said::from(error))
 }
 
 /// No connection could be had.

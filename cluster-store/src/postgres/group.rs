@@ -95,10 +95,7 @@ fn by_collection<'a>(changes: &'a [Change<'a>]) -> BTreeMap<&'static str, Change
 }
 
 /// The entries of an index with the ids that have them.
-fn entries_of<'a>(
-    index: &str,
-    put: &[(&'a [u8], &'a Written<'a>)],
-) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
+fn entries_of<'a>(index: &str, put: &[(&'a [u8], &'a Written<'a>)]) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
     let of_index = |entry: &&Entry| entry.index == index;
     put.iter()
         .flat_map(|(id, written)| {
@@ -107,11 +104,7 @@ fn entries_of<'a>(
         .unzip()
 }
 
-fn put<'a>(
-    of: &'a OfCollection,
-    indexes: &[&'static str],
-    put: &[(&'a [u8], &'a Written<'a>)],
-) -> Call<'a> {
+fn put<'a>(of: &'a OfCollection, indexes: &[&'static str], put: &[(&'a [u8], &'a Written<'a>)]) -> Call<'a> {
     let ids: Vec<&[u8]> = put.iter().map(|(id, _)| *id).collect();
     let versions: Vec<i64> = put.iter().map(|(_, written)| signed(written.version)).collect();
     let call = Call::new(&of.put).with(ids).with(versions);

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use platform_core::kernel::Result;
-use platform_core::ports::store::{
-    Body, DocKey, Entry, Prepared, Previous, Schema, StateReader, Write,
-};
+use platform_core::ports::store::{Body, DocKey, Entry, Prepared, Previous, Schema, StateReader, Write};
 use tokio_postgres::{Row, Statement};
 
 use super::error::{column, damaged, position};

@@ -20,9 +20,8 @@ fn quoted(name: &str) -> String {
 
 /// FNV-1a, for names that have to be shortened.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// `COLLECTION$INDEX`, shortened where PostgreSQL would cut it. `$` is in no declared name.
@@ -109,7 +108,8 @@ mod tests {
     #[test]
     fn names_that_postgresql_would_cut_stay_apart() {
         let long = "a".repeat(48);
-        let (first, second) = (beside(&long, &"b".repeat(47)), beside(&long, &format!("{}c", "b".repeat(46))));
+        let (first, second) =
+            (beside(&long, &"b".repeat(47)), beside(&long, &format!("{}c", "b".repeat(46))));
         assert!(first.len() <= NAME_BYTES && second.len() <= NAME_BYTES);
         assert_ne!(first, second);
         assert_eq!(beside("profiles", "by_role"), "profiles$by_role");

@@ -305,8 +305,7 @@ async fn page(
     after: &[u8],
 ) -> Result<Vec<(Vec<u8>, Body)>> {
     let (table, columns) = (layout.table(collection.name), body_columns(collection.body, "body"));
-    let text =
-        format!("select id, version, {columns} from {table} where id > $1 order by id limit {PAGE}");
+    let text = format!("select id, version, {columns} from {table} where id > $1 order by id limit {PAGE}");
     let rows = client.query(&text, &[&after]).await.map_err(unavailable)?;
     let document = |row| Ok((column(row, 0)?, body(row)?.ok_or_else(|| damaged("a body"))?));
     rows.iter().map(document).collect()
@@ -320,10 +319,8 @@ async fn note(client: &Client, layout: &Layout) -> Result<()> {
         let _ = write!(text, "delete from {catalogue_table} where collection = '{}';", collection.name);
     }
     for ((collection, index), declared) in catalogue(layout) {
-        let _ = write!(
-            text,
-            "insert into {catalogue_table} values ('{collection}', '{index}', '{declared}');"
-        );
+        let _ =
+            write!(text, "insert into {catalogue_table} values ('{collection}', '{index}', '{declared}');");
     }
     let _ = write!(
         text,

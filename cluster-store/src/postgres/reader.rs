@@ -48,7 +48,10 @@ impl Reader {
         for (at, name) in asked.keys().enumerate() {
             let kind = self.declared(name, None)?.body;
             let (table, body) = (self.layout.table(name), body_columns(kind, "body"));
-            selects.push(format!("select id, version, {body}, {at}::int4 from {table} where id = any(${})", at + 1));
+            selects.push(format!(
+                "select id, version, {body}, {at}::int4 from {table} where id = any(${})",
+                at + 1
+            ));
         }
         let values: Vec<Value<'_>> = asked.values().map(|ids| Box::new(ids) as Value<'_>).collect();
         let names: Vec<&'static str> = asked.keys().copied().collect();
@@ -153,19 +156,15 @@ impl Reader {
         .await
     }
 
-    fn declared(
-        &self,
-        name: &str,
-        index: Option<&str>,
-    ) -> Result<&platform_core::ports::store::Collection> {
+    fn declared(&self, name: &str, index: Option<&str>) -> Result<&platform_core::ports::store::Collection> {
         let collection = self.layout.declared.collection(name);
-        collection.filter(|collection| index.is_none_or(|index| collection.index(index).is_some())).ok_or_else(
-            || {
+        collection
+            .filter(|collection| index.is_none_or(|index| collection.index(index).is_some()))
+            .ok_or_else(|| {
                 Error::invalid("store.undeclared", "not declared in the schema")
                     .with("collection", name)
                     .with("index", index.unwrap_or_default())
-            },
-        )
+            })
     }
 
     async fn connection(&self) -> Result<Object> {

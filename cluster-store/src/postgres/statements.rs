@@ -61,7 +61,8 @@ impl Statements {
             prepared.push(statement.map_err(unavailable)?);
         }
         let mut prepared = prepared.into_iter();
-        let mut next = || prepared.next().ok_or_else(|| Error::internal("store.statements", "one is missing"));
+        let mut next =
+            || prepared.next().ok_or_else(|| Error::internal("store.statements", "one is missing"));
         let (lock, advance, publish) = (next()?, next()?, next()?);
         let mut collections = BTreeMap::new();
         for collection in &layout.declared.collections {

@@ -23,8 +23,6 @@ const GROUP_BATCHES: usize = 1024;
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How long a trip may take: waiting for the head that other nodes lock, and 32 MiB over a slow network.
 const TRIP: Duration = Duration::from_secs(20);
-/// How long it is asked what became of a COMMIT whose answer was lost.
-const SETTLE: Duration = Duration::from_secs(10);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -51,14 +49,8 @@ impl GroupWriter {
         timings: Arc<StoreTimings>,
     ) -> GroupWriter {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            connector,
-            layout: Arc::clone(&layout),
-            number,
-            committed,
-            timings,
-            session: None,
-        };
+        let writer =
+            Writer { connector, layout: Arc::clone(&layout), number, committed, timings, session: None };
         tokio::spawn(writer.run(waiting));
         GroupWriter { layout, queue }
     }
@@ -198,7 +190,9 @@ impl Writer {
                             return Ok(answers);
                         }
                         Some(Fate::Aborted) => last = cause,
-                        None => return Ok(answers.into_iter().map(|answer| unknown(answer, &cause)).collect()),
+                        None => {
+                            return Ok(answers.into_iter().map(|answer| unknown(answer, &cause)).collect());
+                        }
                     }
                 }
             }
@@ -220,15 +214,19 @@ impl Writer {
             return Ok(session);
         }
         let client = self.connector.connect().await?;
+        // First: the statements may speak of what is not there any more.
+        let text = format!("select layout from {}", self.layout.own("_head"));
+        let head = client.query_one(&text, &[]).await.map_err(unavailable)?;
+        check_layout(&self.layout, self.number, column(&head, 0)?)?;
         let statements = in_time(TRIP, Statements::prepare(&client, &self.layout)).await?;
         Ok(Session { client, statements })
     }
 
     /// Asks, on another connection, what became of a transaction; one that still runs is ended first.
     async fn settle(&self, transaction: &Transaction) -> Option<Fate> {
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + self.connector.settle();
         while Instant::now() < until {
-            match in_time(SETTLE, self.ask(transaction)).await {
+            match in_time(until.saturating_duration_since(Instant::now()), self.ask(transaction)).await {
                 Ok(Some(fate)) => return Some(fate),
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "nobody tells what became of a commit"),
@@ -338,23 +336,30 @@ async fn look(
     for question in &questions {
         requests.push(Box::pin(async { client.query(question.statement, &[&question.about]).await }));
     }
-    let mut answers = Vec::with_capacity(requests.len());
-    for answer in in_one_trip(requests).await {
-        answers.push(answer.map_err(unavailable)?);
-    }
-    let mut answers = answers.into_iter().skip(1);
-    let head = answers.next().and_then(|rows| rows.into_iter().next());
+    let mut answers = in_one_trip(requests).await.into_iter();
+    answers.next().transpose().map_err(unavailable)?;
+    // Before the others: they may speak of what is not there any more.
+    let head = answers.next().transpose().map_err(unavailable)?.and_then(|rows| rows.into_iter().next());
     let head = head.ok_or_else(|| Error::unavailable("store.unavailable", "the store was removed"))?;
-    if column::<i64>(&head, 1)? != number {
-        return Err(Error::precondition("store.newer_schema", "another node has changed the tables; start again")
-            .with("store", layout.declared.store));
-    }
+    check_layout(layout, number, column(&head, 1)?)?;
     let mut known = Known::default();
     for (question, rows) in questions.iter().zip(answers) {
-        known.learn(&layout.declared, question, &rows)?;
+        known.learn(&layout.declared, question, &rows.map_err(unavailable)?)?;
     }
     let transaction = Transaction { number: column(&head, 2)?, process: column(&head, 3)? };
     Ok(Looked { known, from: position(&head, 0)?, transaction })
+}
+
+/// A node that knows other tables than those that are there would leave out what it does not know.
+fn check_layout(layout: &Layout, known: i64, is: i64) -> Result<()> {
+    if known == is {
+        return Ok(());
+    }
+    Err(Error::precondition(
+        "store.newer_schema",
+        "another node has changed the tables: this one must start anew",
+    )
+    .with("store", layout.declared.store))
 }
 
 /// How the second trip ended.
@@ -367,7 +372,8 @@ enum Written {
 async fn write(client: &Client, calls: &[group::Call<'_>]) -> Written {
     let mut requests: Vec<BoxFuture<'_, _>> = Vec::new();
     for call in calls {
-        requests.push(Box::pin(async move { client.execute(call.statement, &call.values()).await.map(drop) }));
+        requests
+            .push(Box::pin(async move { client.execute(call.statement, &call.values()).await.map(drop) }));
     }
     requests.push(Box::pin(client.batch_execute("commit")));
     let mut answers = in_one_trip(requests).await;

@@ -4,14 +4,16 @@
 //! a pipe.
 
 mod postgres;
+mod proxy;
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use postgres::Postgres;
+pub use proxy::{Proxy, Rule};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);
@@ -52,16 +54,16 @@ impl Server {
         Ok(Server { shell, pipe, folder })
     }
 
-    /// Waits until something answers on this port of loopback.
-    pub(crate) fn wait_for(&mut self, port: u16) -> io::Result<()> {
+    /// Waits until it is ready.
+    pub(crate) fn wait_until(&self, mut is_ready: impl FnMut() -> bool) -> io::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < START {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            if is_ready() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(self.failure("it does not answer"))
+        Err(self.failure("it is not ready in time"))
     }
 
     /// Ends it, and keeps the folder for the next one.

@@ -58,15 +58,14 @@ impl Postgres {
 
     /// The one that all tests of this process share, each with databases of its own. It does not sync: what is tested
     /// with it is anything but the server's own durability.
-    pub fn shared() -> &'static Postgres {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let settings = [("fsync", "off"), ("full_page_writes", "off"), ("autovacuum", "off")];
-            match Postgres::start(&settings) {
-                Ok(postgres) => postgres,
-                Err(error) => panic!("PostgreSQL does not start: {error}"),
-            }
-        })
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn shared() -> io::Result<&'static Postgres> {
+        static SHARED: OnceLock<Result<Postgres, String>> = OnceLock::new();
+        let settings = [("fsync", "off"), ("full_page_writes", "off"), ("autovacuum", "off")];
+        let shared = SHARED.get_or_init(|| Postgres::start(&settings).map_err(|error| error.to_string()));
+        shared.as_ref().map_err(|error| io::Error::other(error.clone()))
     }
 
     /// The address of a new, empty database.
@@ -110,7 +109,10 @@ impl Postgres {
         arguments.extend(["-D".to_owned(), self.folder.join("data").to_string_lossy().into_owned()]);
         let program = PathBuf::from(started.get_program());
         let server = Server::run(self.folder.clone(), "QUIT", &program, &arguments)?;
-        self.server.insert(server).wait_for(self.port)
+        let port = format!("--port={}", self.port);
+        let mut is_ready = Command::new(self.programs.join("pg_isready"));
+        is_ready.args(["--host=127.0.0.1", "--quiet", &port]);
+        self.server.insert(server).wait_until(|| is_ready.status().is_ok_and(|status| status.success()))
     }
 }
 

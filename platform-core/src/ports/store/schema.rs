@@ -144,8 +144,7 @@ pub(crate) const IDEMPOTENCY: Collection =
 pub(crate) const INBOX: Collection = Collection::json("_inbox");
 
 /// Columns that an engine has beside those of the indexes; the later ones are PostgreSQL's own.
-const RESERVED: [&str; 9] =
-    ["id", "version", "body", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
+const RESERVED: [&str; 9] = ["id", "version", "body", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
 
 /// Lower case, digits and `_`, at most [`limits::STORE_NAME_BYTES`].
 fn is_name(name: &str) -> bool {
