@@ -32,7 +32,6 @@ pub use queries::SessionView;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use arc_swap::ArcSwap;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -77,8 +76,6 @@ pub struct Inner {
     signals: Arc<dyn Signals>,
     tokens: Tokens,
     ring: ArcSwap<KeyRing>,
-    /// By how many microseconds the wall clock was ahead of the one that never goes back, when the ring was read.
-    ring_lead: AtomicI64,
     /// Wakes the worker that reads the ring anew.
     keys_told: Wake,
     remembered: RememberedTokens,
@@ -115,14 +112,12 @@ impl Auth {
 
     async fn over(db: Database, signals: Arc<dyn Signals>, users: Users, config: AuthConfig) -> Result<Auth> {
         config.check()?;
-        let ring_lead = commands::clock_lead(&db);
         let ring = commands::open_ring(&db, &config).await?;
         Ok(Auth(Arc::new(Inner {
             users,
             signals,
             tokens: Tokens::new(&config.issuer, &config.audience),
             ring: ArcSwap::from_pointee(ring),
-            ring_lead: AtomicI64::new(ring_lead),
             keys_told: Wake::default(),
             remembered: RememberedTokens::new(config.remembered_tokens),
             sessions: Epochs::default(),

@@ -1,8 +1,6 @@
 //! Rotation of the signing key.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use crate::kernel::{Context, Error, Result, Timestamp};
 use crate::ports::Database;
@@ -14,9 +12,6 @@ use super::super::model::keyring::{KeyRing, SigningKey};
 use super::super::model::token;
 use super::super::tables::{CurrentKey, StoredSigningKey};
 use super::super::{Auth, AuthConfig, KEYS_CHANGED, ROTATE_KEYS};
-
-/// The wall clock is set by less than this without being said to have jumped.
-const JUMP: Duration = Duration::from_secs(1);
 
 impl Auth {
     /// Signs with a new key from now on (permission `auth:rotate_keys`). The old one verifies until
@@ -42,14 +37,18 @@ impl Auth {
         Ok(())
     }
 
-    /// The ring to sign with. A retired key verifies for some time of the wall clock, in which every node hears that it is
-    /// retired; when that clock jumps meanwhile, the time is over at once, so the keys are read anew.
+    /// The ring to sign with: its current key is the store's. One that was retired verifies for some time of the wall clock
+    /// only, and no node can be sure that it has heard of a rotation, or that this clock did not jump meanwhile.
     pub(super) async fn signing_ring(&self) -> Arc<KeyRing> {
-        let jump = clock_lead(&self.db).abs_diff(self.ring_lead.load(Ordering::Acquire));
-        if Duration::from_micros(jump) > JUMP
-            && let Err(error) = self.reload_keys().await
-        {
-            tracing::warn!(%error, "the clock has jumped, and the signing keys could not be read anew");
+        let ring = self.ring.load_full();
+        let current = self.db.get::<CurrentKey>(CurrentKey::ID).await;
+        let known = match &current {
+            Ok(Some(current)) if current.key_id == ring.current().id() => return ring,
+            Ok(_) => self.reload_keys().await,
+            Err(error) => Err(error.clone()),
+        };
+        if let Err(error) = known {
+            tracing::warn!(%error, "the signing keys could not be read anew");
             self.keys_told.wake();
         }
         self.ring.load_full()
@@ -62,16 +61,9 @@ impl Auth {
     }
 
     pub(in crate::auth) async fn reload_keys(&self) -> Result<()> {
-        self.ring_lead.store(clock_lead(&self.db), Ordering::Release);
         self.ring.store(Arc::new(load_ring(&self.db, &self.config).await?));
         Ok(())
     }
-}
-
-/// By how many microseconds the wall clock is ahead of the one that never goes back: another number after a jump.
-pub(in crate::auth) fn clock_lead(db: &Database) -> i64 {
-    let micros = |time: u128| i64::try_from(time).unwrap_or(i64::MAX);
-    micros(db.runtime.now().as_micros().into()) - micros(db.runtime.monotonic().as_micros())
 }
 
 /// The ring, with a first key when there is none.

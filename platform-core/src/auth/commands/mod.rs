@@ -8,7 +8,7 @@ mod refresh;
 mod register;
 mod setup;
 
-pub(super) use keys::{clock_lead, open_ring};
+pub(super) use keys::open_ring;
 pub use login::{LoginRequest, TokenPair};
 pub use logout::LogoutRequest;
 pub use password::ChangePasswordRequest;

@@ -48,7 +48,11 @@ impl Auth {
             let now = work.now();
             let live = session.zip(account).filter(|(session, account)| session.lives(account, now));
             let answer = stored.token.answer(live.is_some(), now);
-            let Some((mut session, _)) = live else { return Err(error::invalid_refresh_token()) };
+            let Some((mut session, _)) = live else {
+                // Another node has ended it, and this one may not have heard of it yet.
+                self.sessions.advance(&stored.token.session_id);
+                return Err(error::invalid_refresh_token());
+            };
             if self.users.access(&self.own_context(ctx), user).await?.is_none() {
                 return Err(error::invalid_refresh_token());
             }

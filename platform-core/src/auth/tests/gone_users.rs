@@ -7,7 +7,8 @@ use crate::ports::store::command;
 /// Gives the events of the users domain to the handler, as the backbone does.
 fn forget(world: &World) {
     let outbox = world.run(world.machine.users_store.outbox(EventPosition::START, 1_000)).unwrap();
-    let events: Vec<Event> = outbox.iter().map(|(_, json)| Event::from_json(json).unwrap()).collect();
+    let event = |position, json: &[u8]| Event { position, ..Event::from_json(json).unwrap() };
+    let events: Vec<Event> = outbox.iter().map(|(position, json)| event(*position, json)).collect();
     let forgetter = worker::Forgetter(world.auth.clone());
     let (forgetter, events) = (&forgetter, &events);
     world

@@ -90,7 +90,7 @@ fn a_rotation_without_an_answer_is_in_force_if_it_happened() {
 }
 
 #[test]
-fn after_a_jump_of_the_clock_tokens_are_signed_with_the_key_that_is_not_over() {
+fn a_node_that_has_not_heard_of_a_rotation_signs_with_the_key_that_is_not_over() {
     let sim = SimRuntime::new(1);
     let memory = MemoryBackends::new(sim.runtime());
     sim.block_on(async {

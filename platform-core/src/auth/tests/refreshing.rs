@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::ports::signals::LocalSignals;
 
 #[test]
 fn a_refresh_token_is_spent_once_and_replayed_within_the_window() {
@@ -86,4 +87,25 @@ proptest! {
             prop_assert_eq!(unspent, 1);
         }
     }
+}
+
+#[test]
+fn a_node_that_finds_a_session_ended_lets_its_token_in_no_more() {
+    let sim = SimRuntime::new(1);
+    let memory = MemoryBackends::new(sim.runtime());
+    sim.block_on(async {
+        let backends = memory.backends().await.unwrap();
+        let users = Users::open(&backends).await.unwrap();
+        let db = Database::open(&backends, &Auth::schema()).await.unwrap();
+        // Nodes that do not hear each other.
+        let node = || Auth::over(db.clone(), Arc::new(LocalSignals::default()), users.clone(), cheap());
+        let (one, other) = (node().await.unwrap(), node().await.unwrap());
+        one.register(&anyone(), &registration("ada@example.org", PASSWORD)).await.unwrap();
+        let pair = one.login(&anyone(), &credentials("ada@example.org", PASSWORD)).await.unwrap();
+        let principal = other.authenticate(&pair.access_token).await.unwrap();
+        one.revoke_session(&Context::system(), principal.session.unwrap()).await.unwrap();
+        let request = RefreshRequest { refresh_token: Secret::new(pair.refresh_token.clone()) };
+        assert_eq!(code(other.refresh(&anyone(), &request).await), "auth.invalid_refresh_token");
+        assert_eq!(code(other.authenticate(&pair.access_token).await), "auth.session_ended");
+    });
 }
