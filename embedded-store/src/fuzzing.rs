@@ -85,7 +85,7 @@ pub fn journal(content: &[u8]) -> std::io::Result<(u64, bool)> {
 /// # Errors
 /// `keys.invalid`.
 pub fn key_file(text: &str) -> Result<KeyEncryptionKey> {
-    crate::key_file::parse(text)
+    machine::key::parse(text)
 }
 
 /// The manifest of a backup from the text of its file, when its paths stay within the backup and it does

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use machine::yield_to_others;
 use platform_core::kernel::{Error, Position, Result};
 use platform_core::ports::store::{Batch, Commit, CommitError, Prepared, Schema};
 use tokio::sync::{oneshot, watch};
 
 use crate::acknowledged::Acknowledged;
-use crate::priority::yield_to_others;
 
 /// Batches that may wait; a caller beyond that waits for room.
 const QUEUE: usize = 4096;

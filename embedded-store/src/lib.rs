@@ -5,7 +5,7 @@
 //! - [`open_backends`]: a data folder as the ports of a platform.
 //! - [`EmbeddedStores`]: a store per domain, each on SQLite, fjall or (behind the feature `sled`) sled.
 //! - [`FjallLog`]: the durable event log.
-//! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine.
+//! - [`SystemRuntime`]: the clock, the randomness and the tasks of this machine (crate `machine`).
 //! - [`backup()`], [`restore()`]: a copy of the folder while it is in use, and back.
 //! - [`verify_audit`], [`export_audit`]: the audit log of a folder, also while it is in use.
 //! - [`load_key`]: the key-encryption key, which lies outside the data folder.
@@ -23,8 +23,6 @@ mod key_file;
 mod log;
 mod open;
 mod ordered;
-mod priority;
-mod runtime;
 #[cfg(feature = "sled")]
 mod sled;
 mod sqlite;
@@ -34,10 +32,11 @@ mod timed;
 
 pub use audit::{export_audit, reorigin_audit, verify_audit};
 pub use backup::{CopiedFile, Manifest, Restored, backup, check_backup, check_stores, last_backup, restore};
-pub use key_file::{KEY_VARIABLE, key_path, load_key};
+pub use key_file::{key_path, load_key};
 pub use log::FjallLog;
+pub use machine::SystemRuntime;
+pub use machine::key::VARIABLE as KEY_VARIABLE;
 pub use open::{open, open_backends, open_backends_on, open_in_memory};
-pub use runtime::SystemRuntime;
 pub use stores::{EmbeddedStores, Engine, Engines};
 
 /// The snippets of the README are run as tests.

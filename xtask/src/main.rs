@@ -12,7 +12,11 @@ use std::process::{Command, ExitCode};
 const DOMAINS: [&str; 7] = ["users", "auth", "flags", "gateway", "transactions", "notifications", "audit"];
 
 /// Programs that the tests start, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 3] = [("curl", "curl"), ("sqlite3", "sqlite3"), ("python3", "python3")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("curl", "curl"), ("sqlite3", "sqlite3"), ("python3", "python3"), ("initdb", "postgresql")];
+
+/// Where Debian's packages put programs that are on nobody's path: PostgreSQL's, a folder for each version.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
 
 /// Programs that the benches measure beside ours.
 const PEERS: [(&str, &str); 2] = [("redis-server", "redis-server"), ("nginx", "nginx-light")];
@@ -110,9 +114,12 @@ fn install_packages(packages: &[&str]) -> Result<(), String> {
 }
 
 fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
-    })
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .chain(versions.map(|version| version.path().join("bin")))
+        .any(|folder| folder.join(program).is_file())
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {

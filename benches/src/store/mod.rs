@@ -5,6 +5,7 @@
 
 mod fjall;
 mod ours;
+mod postgres;
 #[cfg(feature = "sled")]
 mod sled;
 mod sqlite;
@@ -40,6 +41,11 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { name: "store_fjall_group_256", what: "the same, groups of 256", run: || fjall::groups(256) },
     Row { name: "store_fjall_alone_p50", what: "one writer alone on fjall, median", run: fjall::alone },
+    Row {
+        name: "store_postgres_64",
+        what: "commits of a document, a unique entry and an event on PostgreSQL, 64 writers",
+        run: postgres::writers,
+    },
     #[cfg(feature = "sled")]
     Row {
         name: "store_sled_group_64",

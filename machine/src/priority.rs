@@ -6,7 +6,7 @@ const NICER: i32 = 10;
 
 /// This thread takes what processor time others leave: a hash of 18 ms, or what follows from a commit, must not make
 /// those wait who would be done in a fraction of one. What it starts inherits that.
-pub(crate) fn yield_to_others() {
+pub fn yield_to_others() {
     #[cfg(target_os = "linux")]
     {
         // On Linux the niceness is the thread's. Where it cannot be told or changed it goes on as it is.
