@@ -56,6 +56,30 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// One that speaks TLS only, with a certificate for `localhost`, which is in the file that is returned.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn start_with_tls() -> io::Result<(Postgres, PathBuf)> {
+        let mut postgres = Postgres::start(&[])?;
+        let data = postgres.folder.join("data");
+        let made =
+            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
+        let certificate = data.join("server.crt");
+        let key = data.join("server.key");
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        std::fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n")?;
+        let configuration = std::fs::read_to_string(data.join("postgresql.auto.conf"))?;
+        std::fs::write(data.join("postgresql.auto.conf"), format!("{configuration}ssl = on\n"))?;
+        if is_root() {
+            done(Command::new("chown").arg(USER).args([&certificate, &key]))?;
+        }
+        done(Command::new("chmod").arg("600").arg(&key))?;
+        postgres.restart()?;
+        Ok((postgres, certificate))
+    }
+
     /// The one that all tests of this process share, each with databases of its own. It does not sync: what is tested
     /// with it is anything but the server's own durability.
     ///

@@ -43,6 +43,7 @@ mod suite {
 
 mod lost_connections;
 mod nodes;
+mod tls;
 
 /// What the tests keep: documents with a name that is unique.
 fn schema() -> Schema {
