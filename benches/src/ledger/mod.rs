@@ -1,4 +1,6 @@
-//! The ledger on SQLite, in process, durable, with its events and its entries in the audit log.
+//! The ledger on SQLite and on PostgreSQL, in process, durable, with its events and its entries in the audit log.
+
+mod postgres;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +66,33 @@ pub(crate) const ROWS: &[Row] = &[
             Measured::against(ours, "µs", "fdatasync", floor)
         },
     },
+    Row {
+        name: "ledger_postgres_batches",
+        what: "500,000 transfers in batches of 8,190 over 10,000 accounts on PostgreSQL",
+        run: || Measured::alone(postgres::batches(Spread::Even), "transfers/s"),
+    },
+    Row {
+        name: "ledger_postgres_batches_hot",
+        what: "the same with one account in every transfer, beside the same without",
+        run: postgres::hot,
+    },
+    Row {
+        name: "ledger_postgres_singles_64",
+        what: "single transfers from 64 tasks on PostgreSQL, Zipf 2.0, beside `select … for update`",
+        run: postgres::singles,
+    },
 ];
+
+/// Which accounts the transfers are between.
+#[derive(Clone, Copy)]
+enum Spread {
+    /// All alike.
+    Even,
+    /// The first one is in all of them.
+    Hot,
+    /// Account n is debited n² times as seldom as the first.
+    Zipf,
+}
 
 const ACCOUNTS: usize = 10_000;
 const BATCH: usize = 8_190;
@@ -77,6 +105,9 @@ struct Bench {
     platform: Option<Platform>,
     accounts: Vec<AccountId>,
     sent: u64,
+    spread: Spread,
+    /// The server and the address of the database, where it is not SQLite.
+    server: Option<(test_support::servers::Postgres, String)>,
 }
 
 struct Batches {
@@ -88,9 +119,14 @@ struct Batches {
 #[allow(clippy::expect_used)]
 impl Bench {
     fn new() -> Bench {
+        Bench::over(None, Spread::Even)
+    }
+
+    fn over(server: Option<(test_support::servers::Postgres, String)>, spread: Spread) -> Bench {
         let folder = tempfile::tempdir_in(".").expect("a folder on the disk of the project");
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        let mut bench = Bench { folder, tokio, platform: None, accounts: Vec::new(), sent: 0 };
+        let mut bench =
+            Bench { folder, tokio, platform: None, accounts: Vec::new(), sent: 0, spread, server };
         bench.open();
         let ledger = bench.ledger();
         bench.accounts = bench.tokio.block_on(async {
@@ -114,7 +150,10 @@ impl Bench {
     fn open(&mut self) {
         let path = self.folder.path().join("data");
         self.platform = Some(self.tokio.block_on(async {
-            let backends = open_backends(&path, Vec::new()).await.expect("a folder");
+            let mut backends = open_backends(&path, Vec::new()).await.expect("a folder");
+            if let Some((_, url)) = &self.server {
+                backends.stores = postgres::stores(url);
+            }
             let platform = Platform::builder(backends).build().await.expect("a platform");
             platform.start().await.expect("started");
             platform
@@ -174,7 +213,7 @@ impl Bench {
         } else {
             (1 << 100) + u128::from(self.sent)
         };
-        let debit = (mixed >> 32) as usize % ACCOUNTS;
+        let debit = self.spread.account(mixed >> 32);
         let credit = (debit + 1 + mixed as u32 as usize % (ACCOUNTS - 1)) % ACCOUNTS;
         let account = |at: usize| self.accounts.get(at).copied().expect("an account");
         let action = Action::Transfer {
@@ -286,6 +325,25 @@ fn ten_million(measure: fn(&mut Bench) -> f64) -> f64 {
         bench.send(1_000_000, false);
     }
     measure(&mut bench)
+}
+
+impl Spread {
+    /// The number of the account that is debited, from 32 random bits.
+    fn account(self, random: u64) -> usize {
+        match self {
+            Spread::Even => random as usize % ACCOUNTS,
+            Spread::Hot => 0,
+            Spread::Zipf => {
+                // Σ 1/n² is π²/6; the first accounts are nearly all of it.
+                let mut left = random as f64 / f64::from(u32::MAX) * (std::f64::consts::PI.powi(2) / 6.0);
+                let is_it = |account: &usize| {
+                    left -= 1.0 / ((account + 1) as f64).powi(2);
+                    left <= 0.0
+                };
+                (0..ACCOUNTS).find(is_it).unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// A number that looks random (splitmix64).
