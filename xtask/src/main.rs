@@ -12,8 +12,13 @@ use std::process::{Command, ExitCode};
 const DOMAINS: [&str; 7] = ["users", "auth", "flags", "gateway", "transactions", "notifications", "audit"];
 
 /// Programs that the tests start, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 4] =
-    [("curl", "curl"), ("sqlite3", "sqlite3"), ("python3", "python3"), ("initdb", "postgresql")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("sqlite3", "sqlite3"),
+    ("python3", "python3"),
+    ("initdb", "postgresql"),
+    ("redis-server", "redis-server"),
+];
 
 /// Where Debian's packages put programs that are on nobody's path: PostgreSQL's, a folder for each version.
 const POSTGRESQL: &str = "/usr/lib/postgresql";

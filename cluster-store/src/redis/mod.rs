@@ -1,1 +1,15 @@
 //! Signals, limits and cache on Redis.
+//!
+//! Redis is a cache here: it may vanish or forget everything at any moment, and then the platform is slower, never wrong.
+//!
+//! | use | while Redis is away |
+//! |---|---|
+//! | [`RedisSignals`] | fails closed: not connected, so nothing is decided by what is remembered |
+
+mod config;
+mod signals;
+#[cfg(test)]
+mod testing;
+
+pub use config::RedisConfig;
+pub use signals::RedisSignals;

@@ -112,18 +112,18 @@ impl Auth {
         if is_told {
             self.sessions.advance(&session);
         }
-        self.signals.send(Signal { topic: SESSION_CHANGED, subject: session.to_string().into() });
+        self.signals.send(Signal::new(SESSION_CHANGED, &session.to_string()));
     }
 
     /// After a commit that changed a password or removed an account, before it is answered.
     pub(super) fn account_changed(&self, user: UserId) {
         self.accounts.advance(&user);
-        self.signals.send(Signal { topic: ACCOUNT_CHANGED, subject: user.to_string().into() });
+        self.signals.send(Signal::new(ACCOUNT_CHANGED, &user.to_string()));
     }
 
     /// Nothing is waited for: the next signal may take something away, too.
     fn heard(&self, signal: &Signal) {
-        match signal.topic {
+        match &*signal.topic {
             SESSION_CHANGED => {
                 signal.subject.parse().iter().for_each(|session| self.sessions.advance(session))
             }

@@ -59,7 +59,7 @@ impl Memory {
         if let Err(error) = self.refresh(db).await {
             tracing::warn!(%error, "flags could not be read anew after a change");
         }
-        self.signals.send(Signal { topic: FLAGS_CHANGED, subject: "".into() });
+        self.signals.send(Signal::new(FLAGS_CHANGED, ""));
     }
 
     /// How long ago the set in force was seen to be that of the store.

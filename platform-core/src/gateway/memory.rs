@@ -46,7 +46,7 @@ impl Memory {
         if let Err(error) = self.refresh(db).await {
             tracing::warn!(%error, "routes could not be read anew after a change");
         }
-        self.signals.send(Signal { topic: ROUTES_CHANGED, subject: "".into() });
+        self.signals.send(Signal::new(ROUTES_CHANGED, ""));
     }
 
     /// Reads the table again if it has changed.

@@ -34,7 +34,7 @@ impl Gateway {
                 let signal = pin!(signals.recv());
                 let next = select(signal, self.db.runtime.sleep(PERIOD));
                 match shutdown.unless_asked(next).await {
-                    Some(Either::Left((Ok(signal), _))) if signal.topic != ROUTES_CHANGED => {}
+                    Some(Either::Left((Ok(signal), _))) if *signal.topic != *ROUTES_CHANGED => {}
                     None | Some(Either::Left((Err(RecvError::Closed), _))) => return,
                     Some(_) => break,
                 }

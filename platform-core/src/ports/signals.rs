@@ -8,9 +8,16 @@ use tokio::sync::broadcast;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
     /// What changed: `auth.session`, `users.roles`, `flags`, `gateway.routes`.
-    pub topic: &'static str,
+    pub topic: Arc<str>,
     /// Which: an id, or empty for all.
     pub subject: Arc<str>,
+}
+
+impl Signal {
+    /// That something changed.
+    pub fn new(topic: &str, subject: &str) -> Signal {
+        Signal { topic: topic.into(), subject: subject.into() }
+    }
 }
 
 /// Broadcast to all nodes, this one included.

@@ -132,7 +132,7 @@ impl AccessMemory {
     /// After a commit that changed a user, before it is answered.
     pub(super) fn user_changed(&self, user: UserId) {
         self.users.advance(&user);
-        self.signals.send(Signal { topic: USER_CHANGED, subject: user.to_string().into() });
+        self.signals.send(Signal::new(USER_CHANGED, &user.to_string()));
     }
 
     /// After a command on a user, before it is answered: one that failed may have happened.
@@ -146,7 +146,7 @@ impl AccessMemory {
     pub(super) fn roles_perhaps_changed<T>(&self, done: &Result<T>) {
         if done.as_ref().map_or_else(|error| error.may_have_happened(), |_| true) {
             self.forget_roles();
-            self.signals.send(Signal { topic: ROLES_CHANGED, subject: "".into() });
+            self.signals.send(Signal::new(ROLES_CHANGED, ""));
         }
     }
 
@@ -158,7 +158,7 @@ impl AccessMemory {
 
     /// A signal of another node. Nothing is waited for: the next one may take something away, too.
     pub(super) fn heard(&self, signal: &Signal) {
-        match (signal.topic, signal.subject.parse::<UserId>()) {
+        match (&*signal.topic, signal.subject.parse::<UserId>()) {
             (USER_CHANGED, Ok(user)) => self.users.advance(&user),
             (ROLES_CHANGED, _) => self.forget_roles(),
             _ => {}

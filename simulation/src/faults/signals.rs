@@ -36,7 +36,7 @@ impl Link {
     fn has_missed(&self) {
         for _ in 0..=WAITING {
             // Nobody listens on a node that is only just starting: it starts cold anyway.
-            let _ = self.sender.send(Signal { topic: "simulation.missed", subject: "".into() });
+            let _ = self.sender.send(Signal::new("simulation.missed", ""));
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod postgres;
 mod proxy;
+mod redis;
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use postgres::Postgres;
 pub use proxy::{Proxy, Rule};
+pub use redis::Redis;
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);

@@ -57,7 +57,7 @@ impl Auth {
     /// After a commit that changed the keys, and after one that may have.
     fn keys_changed(&self) {
         self.keys_told.wake();
-        self.signals.send(Signal { topic: KEYS_CHANGED, subject: "".into() });
+        self.signals.send(Signal::new(KEYS_CHANGED, ""));
     }
 
     pub(in crate::auth) async fn reload_keys(&self) -> Result<()> {

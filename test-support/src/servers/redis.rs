@@ -1,0 +1,87 @@
+//! A Redis server.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Server, free_port, new_folder};
+
+/// Where Debian's package puts it.
+const INSTALLED: &str = "/usr/bin/redis-server";
+
+/// A Redis server that ends with this process. It keeps nothing on disk: it is empty after a restart.
+#[derive(Debug)]
+pub struct Redis {
+    server: Option<Server>,
+    folder: PathBuf,
+    settings: Vec<String>,
+    port: u16,
+}
+
+impl Redis {
+    /// One with these settings beside the defaults (`[("requirepass", "secret")]`).
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Redis> {
+        let settings = settings.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+        let (folder, settings) = (new_folder("redis")?, settings.collect());
+        let mut redis = Redis { server: None, folder, settings, port: free_port()? };
+        redis.run()?;
+        Ok(redis)
+    }
+
+    /// The one that all tests of this process share, each with a prefix of its own.
+    pub fn shared() -> &'static Redis {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(|| match Redis::start(&[]) {
+            Ok(redis) => redis,
+            Err(error) => panic!("Redis does not start: {error}"),
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A prefix of names that no other test of this process has.
+    pub fn new_prefix(&self) -> String {
+        static PREFIXES: AtomicU32 = AtomicU32::new(0);
+        format!("test{}:", PREFIXES.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Where it listens on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once, as a crash does, and starts it empty.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.stop()?;
+        self.run()
+    }
+
+    /// Ends it at once, as a crash does. [`Redis::restart`] starts it again.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.server.take().map_or(Ok(()), Server::end)
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let folder = self.folder.to_string_lossy().into_owned();
+        let mut arguments = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", &folder]
+            .map(str::to_owned)
+            .to_vec();
+        arguments.extend(["--port".to_owned(), self.port.to_string()]);
+        arguments.extend(self.settings.iter().cloned());
+        let server = Server::run(self.folder.clone(), "KILL", Path::new(INSTALLED), &arguments)?;
+        self.server.insert(server).wait_for(self.port)
+    }
+}
