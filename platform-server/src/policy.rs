@@ -30,7 +30,7 @@ impl Server {
     ) -> Decision {
         let gateway = self.platform.gateway();
         let principal = Principal::anonymous();
-        let Admission { verdict, limit } = gateway.receive(destination, info.client.address);
+        let Admission { verdict, limit } = gateway.receive(destination, info.client.address).await;
         if verdict.is_err() {
             return Decision { principal, limit, verdict };
         }
@@ -58,7 +58,7 @@ impl Server {
             Err(_) if *access == Access::Open => principal,
             Err(error) => return Decision { principal, limit, verdict: Err(error) },
         };
-        let admission = gateway.admit(destination, &principal, info.client.address);
+        let admission = gateway.admit(destination, &principal, info.client.address).await;
         Decision { principal, limit: admission.limit.or(limit), verdict: admission.verdict }
     }
 

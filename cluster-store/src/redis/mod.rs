@@ -5,11 +5,15 @@
 //! | use | while Redis is away |
 //! |---|---|
 //! | [`RedisSignals`] | fails closed: not connected, so nothing is decided by what is remembered |
+//! | [`RedisLimiter`] | fails open, to limits of each node alone |
 
 mod config;
+mod limiter;
+mod link;
 mod signals;
 #[cfg(test)]
 mod testing;
 
 pub use config::RedisConfig;
+pub use limiter::RedisLimiter;
 pub use signals::RedisSignals;

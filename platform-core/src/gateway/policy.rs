@@ -60,16 +60,16 @@ pub struct Admission {
 impl Gateway {
     /// The first step, before anybody looks at a token: the limit by address, so that guessing tokens is
     /// limited too.
-    pub fn receive(&self, destination: Destination<'_>, address: Option<IpAddr>) -> Admission {
+    pub async fn receive(&self, destination: Destination<'_>, address: Option<IpAddr>) -> Admission {
         let nobody = Principal::anonymous();
         match destination {
             Destination::Own { path, .. } => {
                 let (name, quota) = self.own_limit(path);
-                self.take("own", name, quota, LimitBy::Address, &nobody, address)
+                self.take("own", name, quota, LimitBy::Address, &nobody, address).await
             }
             Destination::Route(route) => match route.limit() {
                 Some(limit) if limit.by == LimitBy::Address => {
-                    self.take("route", route.name().as_str(), limit.quota(), limit.by, &nobody, address)
+                    self.take("route", route.name().as_str(), limit.quota(), limit.by, &nobody, address).await
                 }
                 _ => Admission { verdict: Ok(()), limit: None },
             },
@@ -77,7 +77,7 @@ impl Gateway {
     }
 
     /// The second step, when it is known who asks: access, then the limit by user or key.
-    pub fn admit(
+    pub async fn admit(
         &self,
         destination: Destination<'_>,
         principal: &Principal,
@@ -92,14 +92,14 @@ impl Gateway {
         }
         match route.and_then(|route| Some((route.name().as_str(), route.limit()?))) {
             Some((name, limit)) if limit.by != LimitBy::Address => {
-                self.take("route", name, limit.quota(), limit.by, principal, address)
+                self.take("route", name, limit.quota(), limit.by, principal, address).await
             }
             _ => Admission { verdict: Ok(()), limit: None },
         }
     }
 
     /// Takes one from a quota. `kind` keeps apart a route and a limit of ours that have the same name.
-    fn take(
+    async fn take(
         &self,
         kind: &str,
         name: &str,
@@ -109,7 +109,7 @@ impl Gateway {
         address: Option<IpAddr>,
     ) -> Admission {
         let key = key(kind, name, by, principal, address);
-        let taken = self.limiter.take(&key, 1, quota, self.db.runtime.monotonic());
+        let taken = self.limiter.take(&key, 1, quota, self.db.runtime.monotonic()).verdict().await;
         let status = RateLimitStatus::new(name, quota, taken);
         let verdict =
             if status.is_allowed() { Ok(()) } else { Err(error::rate_limited(status.retry_after())) };

@@ -194,7 +194,7 @@ fn access_is_open_signed_in_or_a_permission() {
     }
     let verdict = |path, principal: &Principal| {
         let route = world.route(path);
-        let admission = world.gateway.admit(Destination::Route(&route), principal, address(1));
+        let admission = world.run(world.gateway.admit(Destination::Route(&route), principal, address(1)));
         admission.verdict.err().map(|error| error.code())
     };
     let (some, reader) = (principal(1, 1, &[]), principal(2, 2, &["orders:read"]));
@@ -207,7 +207,7 @@ fn access_is_open_signed_in_or_a_permission() {
     assert_eq!(["/open", "/in", "/orders"].map(|path| verdict(path, &nobody())), [None, not, not]);
     let destination = Destination::Own { path: "/v1/users", access: &Access::SignedIn };
     assert_eq!(
-        world.gateway.admit(destination, &nobody(), None).verdict.unwrap_err().code(),
+        world.run(world.gateway.admit(destination, &nobody(), None)).verdict.unwrap_err().code(),
         "auth.not_signed_in"
     );
 }
@@ -222,8 +222,8 @@ fn limits_count_addresses_before_and_users_and_keys_after_it_is_known_who_asks()
     let passes = |path: &str, principal: &Principal, last| {
         let route = world.route(path);
         let destination = Destination::Route(&route);
-        let early = world.gateway.receive(destination, address(last));
-        let late = world.gateway.admit(destination, principal, address(last));
+        let early = world.run(world.gateway.receive(destination, address(last)));
+        let late = world.run(world.gateway.admit(destination, principal, address(last)));
         assert_eq!((early.limit.is_some(), late.limit.is_some()), (path == "/address", path != "/address"));
         early
             .verdict
@@ -246,12 +246,14 @@ fn our_own_endpoints_have_limits_and_those_for_signing_in_are_tighter() {
     let world = World::new();
     let passed = |path, last| {
         let destination = Destination::Own { path, access: &Access::Open };
-        (0..10).filter(|_| world.gateway.receive(destination, address(last)).verdict.is_ok()).count()
+        (0..10)
+            .filter(|_| world.run(world.gateway.receive(destination, address(last))).verdict.is_ok())
+            .count()
     };
     assert_eq!((passed("/v1/auth/login", 1), passed("/v1/users", 1), passed("/v1/accounts", 1)), (2, 5, 0));
     assert_eq!(passed("/v1/auth/login", 2), 2);
     let destination = Destination::Own { path: "/v1/auth/login", access: &Access::Open };
-    let refused = world.gateway.receive(destination, address(2));
+    let refused = world.run(world.gateway.receive(destination, address(2)));
     assert_eq!(
         refused.limit.unwrap().headers().map(|(_, value)| value),
         ["\"sign-in\";q=2;w=2", "\"sign-in\";r=0;t=2"]

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::hearing::SILENCE;
 use super::{FOR_A_RECEIVER, RedisSignals};
 use crate::redis::RedisConfig;
-use crate::redis::testing::{Machine, eventually, shared, with_new_prefix};
+use crate::redis::testing::{Machine, Wire, eventually, shared, with_new_prefix};
 
 /// Not before something is over, and on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(3);
@@ -134,63 +134,11 @@ async fn dropping_a_node_ends_it_with_a_word() {
     assert!(receiver.try_recv().is_err(), "nothing was missed");
 }
 
-/// A way to a Redis that can be cut, so that nothing comes through and nobody is told.
-mod wire {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-    use tokio::net::{TcpListener, TcpStream};
-
-    pub(super) struct Wire {
-        pub(super) port: u16,
-        is_cut: Arc<AtomicBool>,
-    }
-
-    impl Wire {
-        pub(super) async fn to(port: u16) -> Wire {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let is_cut = Arc::new(AtomicBool::new(false));
-            let wire = Wire { port: listener.local_addr().unwrap().port(), is_cut: Arc::clone(&is_cut) };
-            tokio::spawn(async move {
-                while let Ok((from, _)) = listener.accept().await {
-                    let (from_read, from_write) = from.into_split();
-                    let (to_read, to_write) =
-                        TcpStream::connect(("127.0.0.1", port)).await.unwrap().into_split();
-                    tokio::spawn(copy(from_read, to_write, Arc::clone(&is_cut)));
-                    tokio::spawn(copy(to_read, from_write, Arc::clone(&is_cut)));
-                }
-            });
-            wire
-        }
-
-        pub(super) fn cut(&self, is_cut: bool) {
-            self.is_cut.store(is_cut, Ordering::SeqCst);
-        }
-    }
-
-    async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_cut: Arc<AtomicBool>) {
-        let mut bytes = vec![0; 65_536];
-        while let Ok(count @ 1..) = from.read(&mut bytes).await {
-            while is_cut.load(Ordering::SeqCst) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            if to.write_all(&bytes[..count]).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
 /// Two nodes, the first behind a wire.
-async fn one_behind_a_wire() -> (wire::Wire, [Arc<RedisSignals>; 2]) {
+async fn one_behind_a_wire() -> (Wire, [Arc<RedisSignals>; 2]) {
     let config = shared();
-    let wire = wire::Wire::to(Redis::shared().port()).await;
-    let mut behind = RedisConfig::new(&format!("redis://127.0.0.1:{}", wire.port)).unwrap();
-    behind.prefix.clone_from(&config.prefix);
-    let nodes = [node(&behind), node(&config)];
+    let wire = Wire::to(Redis::shared()).await;
+    let nodes = [node(&wire.config(&config.prefix)), node(&config)];
     connected(&nodes).await;
     sleep(SILENCE).await;
     (wire, nodes)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Limiter, Quota, Verdict};
+use super::{Limiter, Quota, Taken, Verdict};
 
 /// Limits of this process.
 #[derive(Default)]
@@ -22,8 +22,9 @@ struct Cells {
 /// The map is swept at first when it holds this many keys, then whenever it has doubled.
 const SWEEP_AT: usize = 1024;
 
-impl Limiter for LocalLimiter {
-    fn take(&self, key: &str, cost: u32, quota: Quota, now: Duration) -> Verdict {
+impl LocalLimiter {
+    /// As [`Limiter::take`]: it is always known here.
+    pub fn take_now(&self, key: &str, cost: u32, quota: Quota, now: Duration) -> Verdict {
         let mut cells = self.0.lock();
         let now = now.as_nanos().max(cells.latest);
         cells.latest = now;
@@ -41,6 +42,12 @@ impl Limiter for LocalLimiter {
             cells.sweep_at = cells.arrivals.len() * 2;
         }
         verdict
+    }
+}
+
+impl Limiter for LocalLimiter {
+    fn take(&self, key: &str, cost: u32, quota: Quota, now: Duration) -> Taken {
+        Taken::Now(self.take_now(key, cost, quota, now))
     }
 
     fn remembered(&self) -> usize {
@@ -63,7 +70,7 @@ mod tests {
             let (mut now, mut taken) = (0, 0);
             for (gap, cost) in steps {
                 now += gap;
-                let verdict = limiter.take("k", cost, quota, Duration::from_millis(now));
+                let verdict = limiter.take_now("k", cost, quota, Duration::from_millis(now));
                 taken += if verdict.allowed { u64::from(cost) } else { 0 };
                 prop_assert!(taken <= 3 + now / 100);
             }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 pub use local::LocalLimiter;
 
+use crate::kernel::BoxFuture;
+
 /// How much is allowed: `rate` in every `per`, and up to `burst` at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
@@ -33,7 +35,26 @@ pub struct Verdict {
     pub retry_after: Duration,
 }
 
-/// Rate limits over keys.
+/// What a limiter says, or will say soon.
+pub enum Taken {
+    /// It is known here.
+    Now(Verdict),
+    /// It has to be asked for where all nodes take from. That has a deadline of milliseconds.
+    Soon(BoxFuture<'static, Verdict>),
+}
+
+impl Taken {
+    /// The verdict, waited for if it has to be.
+    pub async fn verdict(self) -> Verdict {
+        match self {
+            Taken::Now(verdict) => verdict,
+            Taken::Soon(verdict) => verdict.await,
+        }
+    }
+}
+
+/// Rate limits over keys. Where several nodes share them, each has small leases of what is left, so that most requests
+/// are decided where they are.
 ///
 /// # Behavior
 /// - Never more than `burst + rate × t / per` are allowed within any time `t`, by however many callers
@@ -48,8 +69,8 @@ pub struct Verdict {
 /// - `now` is monotonic; a `now` before an earlier one counts as that one.
 /// - Every quota, cost and `now` gives a verdict.
 pub trait Limiter: Send + Sync {
-    /// Takes a cost from the quota of `key`.
-    fn take(&self, key: &str, cost: u32, quota: Quota, now: Duration) -> Verdict;
+    /// Takes a cost from the quota of `key`. It never blocks; whoever gives up waiting may have taken all the same.
+    fn take(&self, key: &str, cost: u32, quota: Quota, now: Duration) -> Taken;
 
     /// How many keys are remembered: at most about twice as many as are in use, and some.
     fn remembered(&self) -> usize;
@@ -58,8 +79,13 @@ pub trait Limiter: Send + Sync {
 impl Quota {
     /// The time that a cost of 1 takes to come back, in nanoseconds; rounded up, so that never more is
     /// allowed.
-    fn interval(self) -> u128 {
+    pub fn interval(self) -> u128 {
         self.per.as_nanos().div_ceil(u128::from(self.rate.max(1))).max(1)
+    }
+
+    /// How far ahead of now an arrival may be: the time in which a whole burst comes back, in nanoseconds.
+    pub fn tolerance(self) -> u128 {
+        self.interval() * u128::from(self.burst.max(1))
     }
 
     /// The decision: from the theoretical arrival time of the next request to the verdict and the new
@@ -67,8 +93,7 @@ impl Quota {
     ///
     /// This is the whole algorithm; an adapter only keeps the number.
     pub fn decide(self, cost: u32, arrival: u128, now: u128) -> (Verdict, u128) {
-        let interval = self.interval();
-        let tolerance = interval * u128::from(self.burst.max(1));
+        let (interval, tolerance) = (self.interval(), self.tolerance());
         let due = arrival.max(now);
         let next = due + interval * u128::from(cost);
         let allowed = cost == 0 || next - now <= tolerance;

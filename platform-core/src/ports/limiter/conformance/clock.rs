@@ -37,7 +37,7 @@ pub async fn the_largest_values_give_a_verdict(place: &dyn Place) {
             for (rate, burst) in EDGES.iter().flat_map(|rate| EDGES.map(|burst| (*rate, burst))) {
                 let quota = Quota { rate, per, burst };
                 for cost in EDGES {
-                    let verdict = limiter.take("key", cost, quota, now);
+                    let verdict = told(limiter.take("key", cost, quota, now));
                     assert_eq!(verdict.allowed, verdict.retry_after.is_zero(), "{quota:?} {cost} {now:?}");
                     assert!(verdict.remaining <= burst.max(1), "{quota:?} {cost} {now:?}");
                 }

@@ -36,7 +36,8 @@ use std::sync::Arc;
 use super::Limiter;
 use crate::kernel::{BoxFuture, Result};
 
-/// Where a limiter comes from. Every case gets an empty one; the cases bring the time.
+/// Where a limiter comes from. Every case gets an empty one; the cases bring the time, and wait for verdicts by blocking
+/// their own thread: what such a verdict needs runs on other threads.
 pub trait Place: Send + Sync {
     /// Makes it, or connects to it.
     ///
