@@ -151,6 +151,17 @@ mod tests {
         assert_eq!(error.code(), "redis.invalid_url");
     }
 
+    #[tokio::test]
+    async fn an_encrypted_server_is_reached_by_whom_it_can_prove_itself_to() {
+        let (redis, certificate) = test_support::servers::Redis::start_encrypted().unwrap();
+        let config = RedisConfig::new(&redis.url()).unwrap();
+        assert!(config.client().unwrap().connect().await.is_err(), "nobody vouches for it");
+        let config = config.trusting(certificate.into_bytes());
+        let mut connection = config.client().unwrap().connect().await.unwrap();
+        let pong: String = redis::cmd("PING").query_async(&mut connection).await.unwrap();
+        assert_eq!(pong, "PONG");
+    }
+
     #[test]
     fn certificates_need_tls() {
         let config = RedisConfig::new("redis://localhost").unwrap().trusting(b"none".to_vec());

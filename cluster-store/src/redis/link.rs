@@ -70,6 +70,14 @@ impl Link {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// Which of the connections it is, counted from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.keeper.abort();

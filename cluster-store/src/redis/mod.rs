@@ -6,7 +6,9 @@
 //! |---|---|
 //! | [`RedisSignals`] | fails closed: not connected, so nothing is decided by what is remembered |
 //! | [`RedisLimiter`] | fails open, to limits of each node alone |
+//! | [`RedisCache`] | fails open: each node loads by itself; without signals nothing is kept |
 
+mod cache;
 mod config;
 mod limiter;
 mod link;
@@ -14,6 +16,7 @@ mod signals;
 #[cfg(test)]
 mod testing;
 
+pub use cache::RedisCache;
 pub use config::RedisConfig;
 pub use limiter::RedisLimiter;
 pub use signals::RedisSignals;

@@ -17,6 +17,7 @@ pub struct Redis {
     folder: PathBuf,
     settings: Vec<String>,
     port: u16,
+    is_encrypted: bool,
 }
 
 impl Redis {
@@ -25,9 +26,30 @@ impl Redis {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Redis> {
+        Redis::started(new_folder("redis")?, settings, false)
+    }
+
+    /// One that is reached by TLS only, and the certificate to trust for `localhost`, as PEM.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub fn start_encrypted() -> io::Result<(Redis, String)> {
+        let folder = new_folder("redis")?;
+        let made =
+            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
+        let settings =
+            [("tls-cert-file", &*certificate), ("tls-key-file", &*key), ("tls-auth-clients", "no")];
+        Ok((Redis::started(folder.clone(), &settings, true)?, made.cert.pem()))
+    }
+
+    fn started(folder: PathBuf, settings: &[(&str, &str)], is_encrypted: bool) -> io::Result<Redis> {
         let settings = settings.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
-        let (folder, settings) = (new_folder("redis")?, settings.collect());
-        let mut redis = Redis { server: None, folder, settings, port: free_port()? };
+        let settings = settings.collect();
+        let mut redis = Redis { server: None, folder, settings, port: free_port()?, is_encrypted };
         redis.run()?;
         Ok(redis)
     }
@@ -43,7 +65,10 @@ impl Redis {
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match self.is_encrypted {
+            true => format!("rediss://localhost:{}", self.port),
+            false => format!("redis://127.0.0.1:{}", self.port),
+        }
     }
 
     /// A prefix of names that no other test of this process has.
@@ -79,7 +104,9 @@ impl Redis {
         let mut arguments = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", &folder]
             .map(str::to_owned)
             .to_vec();
-        arguments.extend(["--port".to_owned(), self.port.to_string()]);
+        let [used, unused] =
+            if self.is_encrypted { ["--tls-port", "--port"] } else { ["--port", "--tls-port"] };
+        arguments.extend([used, &self.port.to_string(), unused, "0"].map(str::to_owned));
         arguments.extend(self.settings.iter().cloned());
         let server = Server::run(self.folder.clone(), "KILL", Path::new(INSTALLED), &arguments)?;
         self.server.insert(server).wait_for(self.port)

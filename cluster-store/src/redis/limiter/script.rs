@@ -72,7 +72,9 @@ impl Gcra {
     ) -> RedisResult<Grant> {
         let mut call = self.0.key(key);
         let numbers = [ask.needed, ask.wanted, ask.small, ask.tolerance, ask.now.as_nanos()];
-        numbers.iter().for_each(|number| drop(call.arg(number.to_string())));
+        for number in numbers {
+            call.arg(number.to_string());
+        }
         let (granted, beyond, level): (u8, f64, f64) = call.invoke_async(connection).await?;
         // None is below zero, and none above what was asked for.
         Ok(Grant { is_granted: granted == 1, beyond: beyond as u128, level: level as u128 })

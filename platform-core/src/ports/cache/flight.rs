@@ -43,6 +43,11 @@ impl Flights {
         self.0.remove(key);
     }
 
+    /// Lets nobody join any of the present loads any more.
+    pub(super) fn overtake_all(&mut self) {
+        self.0.clear();
+    }
+
     /// Ends a load, also one that was given up. Returns whether nothing has overtaken it.
     pub(super) fn end(&mut self, key: &str, lead: &Lead) -> bool {
         let is_current = self.0.get(key).is_some_and(|flight| Arc::ptr_eq(flight, &lead.0));

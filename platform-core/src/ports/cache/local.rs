@@ -32,6 +32,35 @@ impl LocalCache {
     pub fn new(runtime: Arc<dyn Runtime>, capacity_bytes: usize) -> LocalCache {
         LocalCache { runtime, capacity_bytes, state: Mutex::default() }
     }
+
+    /// Forgets all values, and all that is being loaded.
+    pub fn clear(&self) {
+        let mut state = self.state.lock();
+        state.flights.overtake_all();
+        state.clear();
+    }
+
+    /// As [`Cache::cached`], where the load tells how long its value may be kept.
+    ///
+    /// # Errors
+    /// What `load` returns.
+    pub async fn cached_for(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<(Bytes, Duration)>> + Send,
+    ) -> Result<Bytes> {
+        loop {
+            match self.value_or_seat(key) {
+                Ok(value) => return Ok(value),
+                Err(Seat::Lead(lead)) => return Flying { cache: self, key, lead }.load(load).await,
+                Err(Seat::Wait(waiting)) => {
+                    if let Some(loaded) = landed(waiting).await {
+                        return loaded;
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Cache for LocalCache {
@@ -57,21 +86,7 @@ impl Cache for LocalCache {
         lifetime: Duration,
         load: BoxFuture<'a, Result<Bytes>>,
     ) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(async move {
-            loop {
-                match self.value_or_seat(key) {
-                    Ok(value) => return Ok(value),
-                    Err(Seat::Lead(lead)) => {
-                        return Flying { cache: self, key, lead }.load(load, lifetime).await;
-                    }
-                    Err(Seat::Wait(waiting)) => {
-                        if let Some(loaded) = landed(waiting).await {
-                            return loaded;
-                        }
-                    }
-                }
-            }
-        })
+        Box::pin(self.cached_for(key, async move { Ok((load.await?, lifetime)) }))
     }
 }
 
@@ -91,15 +106,16 @@ struct Flying<'a> {
 }
 
 impl Flying<'_> {
-    async fn load(self, load: BoxFuture<'_, Result<Bytes>>, lifetime: Duration) -> Result<Bytes> {
+    async fn load(self, load: impl Future<Output = Result<(Bytes, Duration)>>) -> Result<Bytes> {
         let loaded = load.await;
         let mut state = self.cache.state.lock();
         let is_current = state.flights.end(self.key, &self.lead);
-        if let (true, Ok(value)) = (is_current, &loaded) {
-            let end = self.cache.runtime.monotonic().saturating_add(lifetime);
+        if let (true, Ok((value, lifetime))) = (is_current, &loaded) {
+            let end = self.cache.runtime.monotonic().saturating_add(*lifetime);
             state.put(self.key, value.clone(), end, self.cache.capacity_bytes);
         }
         drop(state);
+        let loaded = loaded.map(|(value, _)| value);
         self.lead.land(&loaded);
         loaded
     }
@@ -121,6 +137,12 @@ impl State {
             }
             None => None,
         }
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+        self.bytes = 0;
     }
 
     fn put(&mut self, key: &str, value: Bytes, end: Duration, capacity_bytes: usize) {
