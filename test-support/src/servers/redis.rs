@@ -1,6 +1,7 @@
 //! A Redis server.
 
 use std::io;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -55,12 +56,13 @@ impl Redis {
     }
 
     /// The one that all tests of this process share, each with a prefix of its own.
-    pub fn shared() -> &'static Redis {
-        static SHARED: OnceLock<Redis> = OnceLock::new();
-        SHARED.get_or_init(|| match Redis::start(&[]) {
-            Ok(redis) => redis,
-            Err(error) => panic!("Redis does not start: {error}"),
-        })
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub fn shared() -> io::Result<&'static Redis> {
+        static SHARED: OnceLock<Result<Redis, String>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Redis::start(&[]).map_err(|error| error.to_string()));
+        shared.as_ref().map_err(|error| io::Error::other(error.clone()))
     }
 
     /// Its address.
@@ -109,6 +111,7 @@ impl Redis {
         arguments.extend([used, &self.port.to_string(), unused, "0"].map(str::to_owned));
         arguments.extend(self.settings.iter().cloned());
         let server = Server::run(self.folder.clone(), "KILL", Path::new(INSTALLED), &arguments)?;
-        self.server.insert(server).wait_for(self.port)
+        let address = (Ipv4Addr::LOCALHOST, self.port);
+        self.server.insert(server).wait_until(|| TcpStream::connect(address).is_ok())
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::RedisCache;
 use super::shelf::Shelf;
-use crate::redis::testing::{Machine, eventually, shared, with_new_prefix};
+use crate::redis::testing::{eventually, machine, shared, with_new_prefix};
 use crate::redis::{RedisConfig, RedisSignals};
 
 /// The cases block their own threads.
@@ -104,9 +104,9 @@ impl Node {
 
 async fn nodes<const N: usize>(config: &RedisConfig) -> [Node; N] {
     let nodes = std::array::from_fn(|_| {
-        let signals = Arc::new(RedisSignals::connect(config, Machine::runtime()).unwrap());
+        let signals = Arc::new(RedisSignals::connect(config, machine()).unwrap());
         let shared: Arc<dyn Signals> = Arc::<RedisSignals>::clone(&signals);
-        let cache = RedisCache::connect(config, Machine::runtime(), shared, 1 << 20).unwrap();
+        let cache = RedisCache::connect(config, machine(), shared, 1 << 20).unwrap();
         Node { cache, signals, loads: AtomicU32::default() }
     });
     ready(&nodes).await;
@@ -220,11 +220,10 @@ async fn a_removal_that_redis_does_not_take_makes_everything_old() {
     let mut config = with_new_prefix(&redis);
     let signals: [Arc<dyn Signals>; 1] = [Arc::new(LocalSignals::default())];
     let make = |config: &RedisConfig| {
-        let cache =
-            RedisCache::connect(config, Machine::runtime(), Arc::clone(&signals[0]), 1 << 20).unwrap();
+        let cache = RedisCache::connect(config, machine(), Arc::clone(&signals[0]), 1 << 20).unwrap();
         Node {
             cache,
-            signals: Arc::new(RedisSignals::connect(&shared(), Machine::runtime()).unwrap()),
+            signals: Arc::new(RedisSignals::connect(&shared(), machine()).unwrap()),
             loads: AtomicU32::default(),
         }
     };

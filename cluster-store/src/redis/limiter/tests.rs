@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 use platform_core::ports::limiter::{Limiter, Quota, Taken, Verdict};
 use proptest::prelude::*;
 use redis::cmd;
-use test_support::servers::Redis;
+use test_support::servers::{Proxy, Redis, Rule};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
 use super::{Gcra, RedisLimiter};
 use crate::redis::RedisConfig;
-use crate::redis::testing::{Wire, eventually, shared, with_new_prefix};
+use crate::redis::testing::{behind, eventually, shared, with_new_prefix};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Fifty a second, five at once: one every 20 ms.
@@ -137,7 +137,7 @@ async fn hot(quota: Quota, requests_a_second: u32) -> (u64, u64, u64) {
     let stats: String = cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap();
     let trips = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
     let trips = trips.split(',').next().unwrap().parse().unwrap();
-    println!("{quota:?} at {requests_a_second}/s: {asked} asked, {allowed} allowed, {trips} trips");
+    eprintln!("{quota:?} at {requests_a_second}/s: {asked} asked, {allowed} allowed, {trips} trips");
     (asked, allowed, trips)
 }
 
@@ -179,7 +179,7 @@ fn what_is_leased_is_decided_at_once_and_without_memory() {
     let used = allocation_counter::measure(|| {
         assert!((0..20).all(|_| matches!(limiter.take("key", 1, quota, SECOND), Taken::Now(_))));
     });
-    println!("20 leased requests took {:?}", begun.elapsed());
+    eprintln!("20 leased requests took {:?}", begun.elapsed());
     assert_eq!(used.count_total, 0);
 }
 
@@ -221,7 +221,7 @@ async fn while_redis_is_away_each_node_limits_alone() {
     }
     redis.restart().unwrap();
     let back = eventually("all are connected again", all_connected).await;
-    println!("shared again after {back:?}");
+    eprintln!("shared again after {back:?}");
     let mut together = 0;
     for node in nodes.iter().cycle().take(12) {
         together += usize::from(fresh(node).await.allowed);
@@ -232,10 +232,10 @@ async fn while_redis_is_away_each_node_limits_alone() {
 
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_away() {
-    let wire = Wire::to(Redis::shared()).await;
-    let node = RedisLimiter::connect(&wire.config(&Redis::shared().new_prefix())).unwrap();
+    let proxy = Proxy::to(Redis::shared().unwrap().port()).unwrap();
+    let node = RedisLimiter::connect(&behind(&proxy, &shared().prefix)).unwrap();
     eventually("it is connected", || node.is_connected()).await;
-    wire.cut(true);
+    proxy.set(Rule::Silence);
     let begun = Instant::now();
     let waits = (0..20).map(|_| node.take("key", 1, QUOTA, SECOND).verdict());
     let told = join_all(waits).await;
@@ -244,7 +244,7 @@ async fn a_redis_that_does_not_answer_is_away() {
     let again = Instant::now();
     assert!(!node.take("key", 1, QUOTA, SECOND).verdict().await.allowed);
     assert!(again.elapsed() < Duration::from_millis(20), "nobody waits for it again");
-    wire.cut(false);
+    proxy.set(Rule::Pass);
     eventually("it is connected again", || node.is_connected()).await;
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use platform_core::ports::signals::{Signal, Signals};
 use redis::cmd;
-use test_support::servers::Redis;
+use test_support::servers::{Proxy, Redis, Rule};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{sleep, timeout};
@@ -13,13 +13,13 @@ use tokio::time::{sleep, timeout};
 use super::hearing::SILENCE;
 use super::{FOR_A_RECEIVER, RedisSignals};
 use crate::redis::RedisConfig;
-use crate::redis::testing::{Machine, Wire, eventually, shared, with_new_prefix};
+use crate::redis::testing::{behind, eventually, machine, shared, with_new_prefix};
 
 /// Not before something is over, and on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(3);
 
 fn node(config: &RedisConfig) -> Arc<RedisSignals> {
-    Arc::new(RedisSignals::connect(config, Machine::runtime()).unwrap())
+    Arc::new(RedisSignals::connect(config, machine()).unwrap())
 }
 
 async fn connected(nodes: &[Arc<RedisSignals>]) -> Duration {
@@ -106,7 +106,7 @@ async fn a_signal_comes_soon() {
     }
     times.sort_unstable();
     let (half, most) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("from node to node: p50 {half:?}, p99 {most:?}, {} signals", times.len());
+    eprintln!("from node to node: p50 {half:?}, p99 {most:?}, {} signals", times.len());
     assert!(most < Duration::from_millis(50), "p99 is {most:?}");
 }
 
@@ -134,21 +134,21 @@ async fn dropping_a_node_ends_it_with_a_word() {
     assert!(receiver.try_recv().is_err(), "nothing was missed");
 }
 
-/// Two nodes, the first behind a wire.
-async fn one_behind_a_wire() -> (Wire, [Arc<RedisSignals>; 2]) {
+/// Two nodes, the first behind a proxy.
+async fn one_behind_a_proxy() -> (Proxy, [Arc<RedisSignals>; 2]) {
     let config = shared();
-    let wire = Wire::to(Redis::shared()).await;
-    let nodes = [node(&wire.config(&config.prefix)), node(&config)];
+    let proxy = Proxy::to(Redis::shared().unwrap().port()).unwrap();
+    let nodes = [node(&behind(&proxy, &config.prefix)), node(&config)];
     connected(&nodes).await;
     sleep(SILENCE).await;
-    (wire, nodes)
+    (proxy, nodes)
 }
 
 #[tokio::test]
 async fn a_node_that_is_cut_off_is_noticed_on_both_sides_and_comes_back() {
-    let (wire, nodes) = one_behind_a_wire().await;
+    let (proxy, nodes) = one_behind_a_proxy().await;
     let mut receivers = nodes.clone().map(|node| node.receiver());
-    wire.cut(true);
+    proxy.set(Rule::Silence);
     let begun = Instant::now();
     nodes[0].send(Signal::new("auth.session", "unheard"));
     let [first, second] = &mut receivers;
@@ -159,7 +159,7 @@ async fn a_node_that_is_cut_off_is_noticed_on_both_sides_and_comes_back() {
     assert!(begun.elapsed() < SILENCE + Duration::from_millis(40), "{:?}", begun.elapsed());
     assert!(lags_within(&mut receivers[1], SILENCE).await, "as long as it lasts");
     drain(&mut receivers[1]);
-    wire.cut(false);
+    proxy.set(Rule::Pass);
     match next(&mut receivers[1]).await {
         Ok(late) => assert_eq!(*late.subject, *"unheard"),
         Err(lost) => assert!(matches!(lost, RecvError::Lagged(_))),
@@ -169,6 +169,20 @@ async fn a_node_that_is_cut_off_is_noticed_on_both_sides_and_comes_back() {
     drain(&mut receivers[1]);
     nodes[0].send(Signal::new("auth.session", "heard"));
     assert_eq!(*next(&mut receivers[1]).await.unwrap().subject, *"heard");
+}
+
+#[tokio::test]
+async fn a_way_that_is_too_slow_is_none() {
+    let (proxy, nodes) = one_behind_a_proxy().await;
+    // Each way. Heartbeats come evenly, and late.
+    proxy.set(Rule::Delay(Duration::from_millis(150)));
+    eventually("it is not connected", || !nodes[0].connected()).await;
+    for _ in 0..50 {
+        sleep(Duration::from_millis(10)).await;
+        assert!(!nodes[0].connected());
+    }
+    proxy.set(Rule::Pass);
+    connected(&nodes).await;
 }
 
 #[tokio::test]
@@ -187,7 +201,7 @@ async fn redis_ends_and_begins_empty() {
     }
     redis.restart().unwrap();
     let back = connected(&nodes).await;
-    println!("connected again after {back:?}");
+    eprintln!("connected again after {back:?}");
     assert!(back < Duration::from_millis(1_500), "{back:?}");
     assert!(receivers.iter_mut().all(|receiver| matches!(receiver.try_recv(), Err(TryRecvError::Lagged(_)))));
     sleep(SILENCE).await;
@@ -216,7 +230,7 @@ async fn a_flood_is_heard_or_missed_and_never_waited_for() {
     for number in 0..200_000_u32 {
         here.send(Signal::new("users.user", &number.to_string()));
     }
-    println!("200,000 sends took {:?}", begun.elapsed());
+    eprintln!("200,000 sends took {:?}", begun.elapsed());
     assert!(lags_within(&mut receiver, SOON).await, "nobody hears so much");
     // Then it goes on as before.
     eventually("it is connected", || there.connected()).await;
