@@ -3,7 +3,9 @@
 //! In reading order:
 //! - [`postgres`]: the stores of the domains.
 //! - [`redis`]: signals to the other nodes, the shared limits, the shared cache.
-//! - `kafka` (behind the feature `kafka`): the event log.
+//! - `kafka` (behind the feature `kafka`, as it is built from C): the event log.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod postgres;
 pub mod redis;

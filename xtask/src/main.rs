@@ -4,6 +4,7 @@
 //! domain built alone, a thousand seeds of the simulation, the Python module with its tests, all tests. It
 //! installs what the tests need and the machine lacks. `cargo xtask peers` installs what the benches measure beside ours.
 
+mod kafka;
 mod python;
 
 use std::process::{Command, ExitCode};
@@ -34,14 +35,15 @@ const OPTIMISED: [&str; 2] =
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
-        "test" => install(&PROGRAMS).and_then(|()| test()),
+        "test" => install(&PROGRAMS).and_then(|()| kafka::kafka()).and_then(|()| test()),
         "peers" => install(&PEERS),
+        "kafka" => kafka::kafka(),
         "features" => features(),
         "python" => python::python(&std::env::args().skip(2).collect::<Vec<_>>()),
         "faults" => faults(&std::env::args().skip(2).collect::<Vec<_>>()),
         "simulate" => simulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => Err(
-            "usage: cargo xtask test | features | python [stubs | OPTIONS OF PYTEST] | simulate [OPTIONS] | \
+            "usage: cargo xtask test | kafka | features | python [stubs | OPTIONS OF PYTEST] | simulate [OPTIONS] | \
                   faults [TIMES [FROM]] | peers"
                 .to_owned(),
         ),

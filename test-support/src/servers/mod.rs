@@ -3,6 +3,7 @@
 //! A server ends with the process that started it, however that ends: it is watched by a shell that waits for the end of
 //! a pipe.
 
+mod kafka;
 mod postgres;
 mod proxy;
 mod redis;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use proxy::{Proxy, Rule};
 pub use redis::Redis;

@@ -1,4 +1,4 @@
-//! Consumer groups within one process: what every embedded log shares.
+//! Consumer groups within one process: what every log shares.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +43,10 @@ pub trait Source: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<()>>;
 }
 
+/// The partitions that this process may share out among its members, each with a number that grows when it comes back
+/// after it was somebody else's.
+pub type Assigned = watch::Receiver<BTreeMap<u16, u64>>;
+
 /// The live members of all groups of a log.
 #[derive(Default, Clone)]
 pub struct Groups(Arc<Mutex<BTreeMap<(String, String), Members>>>);
@@ -54,13 +58,26 @@ struct Members {
 }
 
 impl Groups {
-    /// Joins a group: the partitions are shared out anew.
+    /// Joins a group whose members are all in this process: the partitions are shared out anew.
     pub fn join(
         &self,
         source: Arc<dyn Source>,
         group: &str,
         topic: &str,
         ends: Vec<watch::Receiver<u64>>,
+    ) -> Box<dyn Subscription> {
+        let all = (0..ends.len()).map(|partition| (partition as u16, 0)).collect();
+        self.join_assigned(source, group, topic, ends, watch::Sender::new(all).subscribe())
+    }
+
+    /// Joins a group that has members in other processes, too: those here share out what is assigned to this process.
+    pub fn join_assigned(
+        &self,
+        source: Arc<dyn Source>,
+        group: &str,
+        topic: &str,
+        ends: Vec<watch::Receiver<u64>>,
+        assigned: Assigned,
     ) -> Box<dyn Subscription> {
         let name = (group.to_owned(), topic.to_owned());
         let mut groups = self.0.lock();
@@ -76,6 +93,7 @@ impl Groups {
             name,
             me,
             present,
+            assigned,
             ends,
             places: BTreeMap::new(),
             turn: 0,
@@ -99,9 +117,10 @@ struct Member {
     name: (String, String),
     me: u64,
     present: watch::Receiver<Vec<u64>>,
+    assigned: Assigned,
     ends: Vec<watch::Receiver<u64>>,
-    /// The next offset to read of each partition that is its own.
-    places: BTreeMap<u16, u64>,
+    /// The next offset to read of each partition that is its own, and the number with which it was assigned.
+    places: BTreeMap<u16, (u64, u64)>,
     /// Which partition goes first next time, so that none starves.
     turn: usize,
 }
@@ -113,28 +132,32 @@ impl Drop for Member {
 }
 
 impl Member {
-    /// Takes its share of the partitions, if the members have changed.
+    /// Takes its share of the partitions, if the members or what is assigned to them have changed.
     async fn share(&mut self) -> Result<()> {
-        if !self.present.has_changed().unwrap_or(false) {
+        if !self.present.has_changed().unwrap_or(false) && !self.assigned.has_changed().unwrap_or(false) {
             return Ok(());
         }
         // Until all places are known: who stops waiting for them begins anew.
-        let present = self.present.borrow().clone();
-        let Some(rank) = present.iter().position(|member| *member == self.me) else {
-            self.present.mark_unchanged();
-            return Ok(());
-        };
-        let own = |partition: usize| partition % present.len() == rank;
-        self.places.retain(|partition, _| own(usize::from(*partition)));
-        for partition in (0..self.ends.len()).filter(|partition| own(*partition)) {
-            let partition = partition as u16;
+        let (present, assigned) = (self.present.borrow().clone(), self.assigned.borrow().clone());
+        let rank = present.iter().position(|member| *member == self.me);
+        let mut own = BTreeMap::new();
+        for (at, (partition, number)) in assigned.iter().enumerate() {
+            if rank.is_some_and(|rank| at % present.len() == rank) {
+                own.insert(*partition, *number);
+            }
+        }
+        self.places.retain(|partition, (_, number)| own.get(partition) == Some(number));
+        for (partition, number) in own {
             if !self.places.contains_key(&partition) {
                 let offset = self.source.offset(&self.name.0, &self.name.1, partition).await?;
-                self.places.insert(partition, offset);
+                self.places.insert(partition, (offset, number));
             }
         }
         if *self.present.borrow_and_update() != present {
             self.present.mark_changed();
+        }
+        if *self.assigned.borrow_and_update() != assigned {
+            self.assigned.mark_changed();
         }
         Ok(())
     }
@@ -145,7 +168,7 @@ impl Member {
         let first = self.turn % count.max(1);
         let mut in_turn = self.places.iter().cycle().skip(first).take(count);
         let ends = &mut self.ends;
-        let found = in_turn.find_map(|(partition, place)| {
+        let found = in_turn.find_map(|(partition, (place, _))| {
             let end = *ends.get_mut(usize::from(*partition))?.borrow_and_update();
             (end > *place).then_some((*partition, *place, end))
         });
@@ -162,6 +185,14 @@ impl Member {
         }
         let mut present = self.present.clone();
         changes.push(Box::pin(async move { present.changed().await.map_err(closed) }));
+        let mut assigned = self.assigned.clone();
+        changes.push(Box::pin(async move {
+            // Nobody will ever assign anything else to members that are all in this process.
+            if assigned.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }));
         select_all(changes).await.0
     }
 }
@@ -178,7 +209,9 @@ impl Subscription for Member {
                 let records = self.source.read(&self.name.1, partition, place, limit).await?;
                 // Nothing there: retention has removed everything up to the end.
                 let next = records.last().map_or(end, |last| last.offset + 1);
-                self.places.insert(partition, next);
+                if let Some((place, _)) = self.places.get_mut(&partition) {
+                    *place = next;
+                }
                 if !records.is_empty() {
                     return Ok(records);
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use group::{Groups, Source};
+pub use group::{Assigned, Groups, Source};
 pub use memory::MemoryLog;
 
 use crate::kernel::{BoxFuture, Error, Histogram, Result, Timestamp, limits};

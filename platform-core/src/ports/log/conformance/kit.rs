@@ -1,8 +1,6 @@
 //! What the cases share.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -14,12 +12,13 @@ use crate::ports::runtime::SimRuntime;
 pub(super) const TOPIC: &str = "suite";
 
 /// An open log and its clock.
-pub(super) struct Opened {
+pub(super) struct Opened<'a> {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) clock: SimRuntime,
+    place: &'a dyn Place,
 }
 
-impl std::ops::Deref for Opened {
+impl std::ops::Deref for Opened<'_> {
     type Target = dyn EventLog;
 
     fn deref(&self) -> &Self::Target {
@@ -27,7 +26,7 @@ impl std::ops::Deref for Opened {
     }
 }
 
-impl Opened {
+impl Opened<'_> {
     pub(super) fn pass(&self, seconds: u64) {
         self.clock.jump_clock(Duration::from_secs(seconds), false);
     }
@@ -42,18 +41,38 @@ impl Opened {
     pub(super) async fn values(&self, partition: u16, from: u64) -> Vec<u64> {
         numbers(&self.read(TOPIC, partition, from, 10_000).await.unwrap())
     }
+
+    /// The next records, or nothing when there are none now.
+    pub(super) async fn soon(&self, subscription: &mut dyn Subscription) -> Vec<Record> {
+        match select(subscription.next(1_000), self.place.patience()).await {
+            Either::Left((records, _)) => records.unwrap(),
+            Either::Right(_) => Vec::new(),
+        }
+    }
+
+    /// All records that a subscription has now.
+    pub(super) async fn all(&self, subscription: &mut dyn Subscription) -> Vec<Record> {
+        let mut found = Vec::new();
+        loop {
+            let records = self.soon(subscription).await;
+            if records.is_empty() {
+                return found;
+            }
+            found.extend(records);
+        }
+    }
 }
 
 /// Opens the place, with the topic of the suite: two partitions.
-pub(super) async fn open(place: &dyn Place) -> Opened {
+pub(super) async fn open(place: &dyn Place) -> Opened<'_> {
     open_with(place, &Topic::new(TOPIC, 2)).await
 }
 
-pub(super) async fn open_with(place: &dyn Place, topic: &Topic) -> Opened {
+pub(super) async fn open_with<'a>(place: &'a dyn Place, topic: &Topic) -> Opened<'a> {
     let clock = SimRuntime::new(1);
     let log = place.log(clock.runtime()).unwrap();
     log.declare(topic).await.unwrap();
-    Opened { log, clock }
+    Opened { log, clock, place }
 }
 
 pub(super) fn numbers(records: &[Record]) -> Vec<u64> {
@@ -63,29 +82,3 @@ pub(super) fn numbers(records: &[Record]) -> Vec<u64> {
 /// A key of each of the two partitions.
 pub(super) const LEFT: &str = "b";
 pub(super) const RIGHT: &str = "a";
-
-/// The next records, or nothing when there are none now: waiting is given up after some turns.
-pub(super) async fn soon(subscription: &mut dyn Subscription) -> Vec<Record> {
-    let mut turns = 0;
-    let given_up = poll_fn(|context| {
-        turns += 1;
-        context.waker().wake_by_ref();
-        if turns > 100 { Poll::Ready(()) } else { Poll::Pending }
-    });
-    match select(subscription.next(1_000), given_up).await {
-        Either::Left((records, _)) => records.unwrap(),
-        Either::Right(_) => Vec::new(),
-    }
-}
-
-/// All records that a subscription has now.
-pub(super) async fn all(subscription: &mut dyn Subscription) -> Vec<Record> {
-    let mut found = Vec::new();
-    loop {
-        let records = soon(subscription).await;
-        if records.is_empty() {
-            return found;
-        }
-        found.extend(records);
-    }
-}

@@ -33,10 +33,12 @@ pub mod topics;
 
 mod kit;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::EventLog;
-use crate::kernel::Result;
+use crate::kernel::{BoxFuture, Result};
 use crate::ports::runtime::Runtime;
 
 /// Where a log keeps its data, from one opening to the next. Every case gets an empty one.
@@ -47,6 +49,17 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// `log.locked` when it is open already.
     fn log(&self, runtime: Arc<dyn Runtime>) -> Result<Arc<dyn EventLog>>;
+
+    /// Ends when a subscription that has told nothing until then has nothing to tell. A log in the process knows that
+    /// after some turns; one behind a network needs its time.
+    fn patience(&self) -> BoxFuture<'static, ()> {
+        let mut turns = 0;
+        Box::pin(poll_fn(move |context| {
+            turns += 1;
+            context.waker().wake_by_ref();
+            if turns > 100 { Poll::Ready(()) } else { Poll::Pending }
+        }))
+    }
 }
 
 /// Hands the list of all cases to a macro, after what it was given.

@@ -33,7 +33,7 @@ pub async fn groups_go_on(place: &dyn Place) {
     drop(log);
     let log = open(place).await;
     let mut subscription = log.subscribe("g", TOPIC).await.unwrap();
-    assert_eq!(numbers(&all(&mut *subscription).await), [3, 4]);
+    assert_eq!(numbers(&log.all(&mut *subscription).await), [3, 4]);
 }
 
 pub async fn what_retention_removed_stays_away(place: &dyn Place) {

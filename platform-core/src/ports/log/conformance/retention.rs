@@ -27,7 +27,7 @@ pub async fn what_is_young_and_little_stays(place: &dyn Place) {
     assert_eq!(kept, [(0, 0), (0, 10)]);
 }
 
-async fn open_kept(log: &Opened) -> Vec<(u64, u64)> {
+async fn open_kept(log: &Opened<'_>) -> Vec<(u64, u64)> {
     log.bounds(TOPIC).await.unwrap()
 }
 
@@ -78,7 +78,7 @@ pub async fn a_subscription_goes_on_behind_what_is_gone(place: &dyn Place) {
     log.add(LEFT, 0..3).await;
     log.pass(4000);
     log.retain().await.unwrap();
-    assert_eq!(soon(&mut *subscription).await, []);
+    assert_eq!(log.soon(&mut *subscription).await, []);
     let (records, ()) = join(subscription.next(10), log.add(LEFT, 3..5)).await;
     assert_eq!(numbers(&records.unwrap()), [3, 4]);
 }

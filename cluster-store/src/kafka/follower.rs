@@ -1,0 +1,96 @@
+//! Follows the ends of all partitions: what any node appends comes here, within milliseconds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use platform_core::kernel::{Error, Result, Timestamp};
+use platform_core::ports::log::Record;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::config::KafkaConfig;
+use super::error::unavailable;
+use super::query::Told;
+use super::topics::{TopicState, Topics};
+
+/// How soon a log that was closed is let go.
+const LOOK: Duration = Duration::from_millis(100);
+/// KiB that are fetched ahead: the thread only passes them on.
+const AHEAD_KIB: &str = "8192";
+
+/// One consumer for all partitions of all topics.
+pub(super) struct Follower {
+    consumer: Arc<BaseConsumer<Told>>,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Follower {
+    pub(super) fn start(config: &KafkaConfig, topics: Arc<Topics>) -> Result<Follower> {
+        let mut client = config.consumer("follower");
+        client.set("queued.max.messages.kbytes", AHEAD_KIB);
+        let consumer: BaseConsumer<Told> = client.create_with_context(Told).map_err(unavailable)?;
+        let (consumer, is_closed) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
+        let (fetching, stop, prefix) = (Arc::clone(&consumer), Arc::clone(&is_closed), config.topic(""));
+        std::thread::Builder::new()
+            .name("kafka-follower".to_owned())
+            .spawn(move || {
+                while !stop.load(Ordering::Acquire) {
+                    take(fetching.poll(LOOK), &topics, &prefix);
+                }
+            })
+            .map_err(|error| {
+                Error::unavailable("log.unavailable", "no thread to follow the log").because(error)
+            })?;
+        Ok(Follower { consumer, is_closed })
+    }
+
+    /// Follows a topic from what is known as its ends on.
+    pub(super) fn follow(&self, topic: &TopicState) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for (number, partition) in topic.partitions.iter().enumerate() {
+            let from = Offset::Offset(partition.known_end() as i64);
+            list.add_partition_offset(&topic.full_name, number as i32, from).map_err(unavailable)?;
+        }
+        self.consumer.incremental_assign(&list).map_err(unavailable)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+}
+
+/// Passes a record on to its partition.
+fn take(polled: Option<Result<impl Message, KafkaError>>, topics: &Topics, prefix: &str) {
+    let message = match polled {
+        None => return,
+        Some(Err(error)) => return tracing::debug!(%error, "the follower of the log waits"),
+        Some(Ok(message)) => message,
+    };
+    let Some(topic) = message.topic().strip_prefix(prefix).and_then(|name| topics.get(name).ok()) else {
+        return;
+    };
+    let (number, offset) = (message.partition() as u16, message.offset() as u64);
+    let Ok(partition) = topic.partition(number) else { return };
+    if !partition.arrive(offset, record(&message)) {
+        tracing::error!(topic = topic.name, partition = number, offset, "the brokers have lost records of the log");
+    }
+}
+
+/// A record as the port tells it; `None` when its key is not a text.
+pub(super) fn record(message: &impl Message) -> Option<Record> {
+    let key = std::str::from_utf8(message.key().unwrap_or_default()).ok()?;
+    let millis = message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok());
+    Some(Record {
+        partition: message.partition() as u16,
+        offset: message.offset() as u64,
+        time: Timestamp::from_millis(millis.unwrap_or(0)),
+        key: key.to_owned(),
+        value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+    })
+}
