@@ -30,7 +30,9 @@ pub(crate) fn kafka() -> Result<(), String> {
     }
     let mut copy = Command::new("mvn");
     copy.args(["--quiet", "--batch-mode", "--file", PARTS, "dependency:copy-dependencies"]);
-    run(copy.arg("-DincludeScope=runtime").arg(format!("-DoutputDirectory={}", folder.join("lib").display())))?;
+    run(copy
+        .arg("-DincludeScope=runtime")
+        .arg(format!("-DoutputDirectory={}", folder.join("lib").display())))?;
     // Last: what was broken off begins anew.
     std::fs::write(note, parts).map_err(told)
 }

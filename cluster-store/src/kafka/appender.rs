@@ -143,7 +143,7 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 let offset = message.offset() as u64;
                 if let Ok(partition) = append.topic.partition(partition) {
-                    partition.acknowledge(offset);
+                    partition.told(offset + 1);
                 }
                 Ok(offset)
             }

@@ -56,10 +56,7 @@ pub struct KafkaTls {
 
 impl KafkaConfig {
     /// What is usual, for these brokers and this node; one copy of each record.
-    pub fn new(
-        brokers: impl IntoIterator<Item = impl Into<String>>,
-        node: impl Into<String>,
-    ) -> KafkaConfig {
+    pub fn new(brokers: impl IntoIterator<Item = impl Into<String>>, node: impl Into<String>) -> KafkaConfig {
         KafkaConfig {
             brokers: brokers.into_iter().map(Into::into).collect(),
             topic_prefix: "platform".to_owned(),

@@ -30,7 +30,9 @@ pub(super) struct Admin {
 
 /// The settings of a topic that a declaration says.
 fn retention(topic: &Topic) -> [(&'static str, String); 2] {
-    let told = |limit: Option<u128>| limit.map_or(FOR_EVER.to_owned(), |limit| limit.min(i64::MAX as u128).to_string());
+    let told = |limit: Option<u128>| {
+        limit.map_or(FOR_EVER.to_owned(), |limit| limit.min(i64::MAX as u128).to_string())
+    };
     [
         ("retention.ms", told(topic.max_age.map(|age| age.as_millis()))),
         ("retention.bytes", told(topic.max_bytes.map(u128::from))),
@@ -102,7 +104,9 @@ impl Admin {
         // All that was said of the topic has to be said again: what is left out falls back to the brokers' defaults.
         let mut change = AlterConfig::new(resource);
         for entry in described.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic) {
-            if let (Some(value), None) = (&entry.value, retention.iter().find(|(name, _)| *name == entry.name)) {
+            if let (Some(value), None) =
+                (&entry.value, retention.iter().find(|(name, _)| *name == entry.name))
+            {
                 change = change.set(&entry.name, value);
             }
         }
@@ -126,6 +130,8 @@ impl Admin {
         let options = self.options();
         let remove = self.client.delete_records(&list, &options);
         let removed = tokio::time::timeout(self.timeout, remove).await.map_err(|_| late())?;
-        removed.and_then(|list| list.elements().iter().try_for_each(|element| element.error())).map_err(unavailable)
+        removed
+            .and_then(|list| list.elements().iter().try_for_each(|element| element.error()))
+            .map_err(unavailable)
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::config::KafkaConfig;
 use super::error::unavailable;
-use super::query::Told;
+use super::query::{Told, blocking};
 use super::topics::{TopicState, Topics};
 
 /// How soon a log that was closed is let go.
@@ -26,6 +26,7 @@ const AHEAD_KIB: &str = "8192";
 pub(super) struct Follower {
     consumer: Arc<BaseConsumer<Told>>,
     is_closed: Arc<AtomicBool>,
+    timeout: Duration,
 }
 
 impl Follower {
@@ -45,17 +46,23 @@ impl Follower {
             .map_err(|error| {
                 Error::unavailable("log.unavailable", "no thread to follow the log").because(error)
             })?;
-        Ok(Follower { consumer, is_closed })
+        Ok(Follower { consumer, is_closed, timeout: config.timeout })
     }
 
     /// Follows a topic from what is known as its ends on.
-    pub(super) fn follow(&self, topic: &TopicState) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        for (number, partition) in topic.partitions.iter().enumerate() {
-            let from = Offset::Offset(partition.known_end() as i64);
-            list.add_partition_offset(&topic.full_name, number as i32, from).map_err(unavailable)?;
-        }
-        self.consumer.incremental_assign(&list).map_err(unavailable)
+    pub(super) async fn follow(&self, topic: Arc<TopicState>) -> Result<()> {
+        let (consumer, timeout) = (Arc::clone(&self.consumer), self.timeout);
+        blocking(timeout, move || {
+            let mut list = TopicPartitionList::new();
+            for (number, partition) in topic.partitions.iter().enumerate() {
+                let from = Offset::Offset(partition.known_end() as i64);
+                list.add_partition_offset(&topic.full_name, number as i32, from).map_err(unavailable)?;
+            }
+            // A client that does not know yet where the partitions are looks for them only once a second.
+            consumer.fetch_metadata(Some(&topic.full_name), timeout).map_err(unavailable)?;
+            consumer.incremental_assign(&list).map_err(unavailable)
+        })
+        .await
     }
 }
 
@@ -78,7 +85,12 @@ fn take(polled: Option<Result<impl Message, KafkaError>>, topics: &Topics, prefi
     let (number, offset) = (message.partition() as u16, message.offset() as u64);
     let Ok(partition) = topic.partition(number) else { return };
     if !partition.arrive(offset, record(&message)) {
-        tracing::error!(topic = topic.name, partition = number, offset, "the brokers have lost records of the log");
+        tracing::error!(
+            topic = topic.name,
+            partition = number,
+            offset,
+            "the brokers have lost records of the log"
+        );
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
@@ -16,18 +16,20 @@ use platform_core::ports::log::{Groups, Record, Source, Subscription, undeclared
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
+use super::Inner;
 use super::config::millis;
 use super::error::{closed, late, unavailable};
 use super::query::{blocking, tell};
 use super::topics::TopicState;
-use super::Inner;
 
 /// How soon a membership that nobody needs any more is given up.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two tries of a commit while the group is shared out anew.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Heartbeats in a session: some may be lost.
 const HEARTBEATS: u32 = 10;
 /// Nothing is gained by a slower one.
@@ -149,9 +151,7 @@ impl Membership {
         std::thread::Builder::new()
             .name("kafka-group".to_owned())
             .spawn(move || look_after(&looked_after, &stop))
-            .map_err(|error| {
-                Error::unavailable("log.unavailable", "no thread for a group").because(error)
-            })?;
+            .map_err(|error| Error::unavailable("log.unavailable", "no thread for a group").because(error))?;
         let (log, topic) = (Arc::clone(log), Arc::clone(topic));
         Ok(Membership { log, topic, consumer, groups: Groups::default(), is_over })
     }
@@ -218,14 +218,38 @@ impl Source for Membership {
                 return Err(Error::unavailable("log.unavailable", "the partition is another node's now"));
             }
             let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.full_name.clone());
-            blocking(self.log.config.timeout, move || {
-                let mut list = TopicPartitionList::new();
-                let upto = Offset::Offset(offset as i64);
-                list.add_partition_offset(&topic, i32::from(partition), upto).map_err(unavailable)?;
-                consumer.commit(&list, CommitMode::Sync).map_err(unavailable)
-            })
-            .await
+            let timeout = self.log.config.timeout;
+            blocking(timeout, move || commit(&consumer, &topic, partition, offset, timeout)).await
         })
+    }
+}
+
+/// Commits, also while the group is being shared out anew: as long as the partition stays with this node.
+fn commit(
+    consumer: &BaseConsumer<Assignment>,
+    topic: &str,
+    partition: u16,
+    offset: u64,
+    timeout: Duration,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut list = TopicPartitionList::new();
+    let upto = Offset::Offset(offset as i64);
+    list.add_partition_offset(topic, i32::from(partition), upto).map_err(unavailable)?;
+    loop {
+        let error = match consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let is_moving = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress)
+        );
+        let is_own = consumer.context().partitions.borrow().contains_key(&partition);
+        if !is_moving || !is_own || begun.elapsed() >= timeout {
+            return Err(unavailable(error));
+        }
+        std::thread::sleep(AGAIN);
     }
 }
 

@@ -98,27 +98,33 @@ impl Inner {
     /// Takes up the topics that are there.
     async fn find_topics(&self) -> Result<()> {
         let prefix = self.config.topic("");
-        let is_ours = |name: &str| name.strip_prefix(&prefix).is_some_and(|name| Topic::new(name, 1).check().is_ok());
+        let is_ours =
+            |name: &str| name.strip_prefix(&prefix).is_some_and(|name| Topic::new(name, 1).check().is_ok());
         let there = self.query.partitions(None).await?;
         let found: Vec<(String, u16)> = there.into_iter().filter(|(name, _)| is_ours(name)).collect();
         let bounds = self.query.bounds(found.clone()).await?;
         for ((full_name, _), bounds) in found.iter().zip(bounds) {
             let name = full_name.strip_prefix(&prefix).unwrap_or(full_name);
-            self.take_up(Arc::new(TopicState::new(name, full_name.clone(), &bounds)))?;
+            self.take_up(Arc::new(TopicState::new(name, full_name.clone(), &bounds))).await?;
         }
         Ok(())
     }
 
-    fn take_up(&self, topic: Arc<TopicState>) -> Result<()> {
+    async fn take_up(&self, topic: Arc<TopicState>) -> Result<()> {
         // Known first: what the follower brings is for a topic that is known.
         if self.topics.add(Arc::clone(&topic)) {
-            self.follower.follow(&topic)?;
+            self.follower.follow(topic).await?;
         }
         Ok(())
     }
 
     async fn declare(&self, topic: &Topic) -> Result<()> {
         topic.check()?;
+        let declared = tokio::time::timeout(self.config.timeout, self.declare_in_turn(topic));
+        declared.await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn declare_in_turn(&self, topic: &Topic) -> Result<()> {
         let _alone = self.declaring.lock().await;
         let state = match self.topics.get(&topic.name) {
             Ok(state) => state,
@@ -143,27 +149,30 @@ impl Inner {
     async fn create(&self, topic: &Topic) -> Result<Arc<TopicState>> {
         let full_name = self.config.topic(&topic.name);
         let is_new = self.admin.create(&full_name, topic).await?;
-        let partitions = match is_new {
-            true => topic.partitions,
-            false => {
-                let there = self.query.partitions(Some(full_name.clone())).await?;
-                there.get(&full_name).copied().unwrap_or(topic.partitions)
+        // It takes a moment until the brokers know of it.
+        let partitions = loop {
+            let there = self.query.partitions(Some(full_name.clone())).await?;
+            match there.get(&full_name) {
+                Some(count) if *count == topic.partitions || !is_new && *count > 0 => break *count,
+                _ => tokio::time::sleep(AGAIN).await,
             }
         };
-        let bounds = self.query.bounds(vec![(full_name.clone(), partitions)]).await?.pop().unwrap_or_default();
+        let bounds =
+            self.query.bounds(vec![(full_name.clone(), partitions)]).await?.pop().unwrap_or_default();
         let state = Arc::new(TopicState::new(&topic.name, full_name, &bounds));
         if is_new {
             *state.declared.lock() = Some(topic.clone());
         }
-        self.take_up(Arc::clone(&state))?;
+        self.take_up(Arc::clone(&state)).await?;
         Ok(state)
     }
 
     async fn bounds_of(&self, topic: &TopicState) -> Result<Vec<(u64, u64)>> {
         let asked = vec![(topic.full_name.clone(), topic.count())];
         let bounds = self.query.bounds(asked).await?.pop().unwrap_or_default();
-        for (partition, (first, _)) in topic.partitions.iter().zip(&bounds) {
+        for (partition, (first, end)) in topic.partitions.iter().zip(&bounds) {
             partition.remove(*first);
+            partition.told(*end);
         }
         Ok(bounds)
     }
@@ -189,7 +198,9 @@ impl Inner {
         if let Some(records) = self.recent(partition, from, upto, limit).await? {
             return Ok(records);
         }
-        self.read_from_brokers(topic, number, from, limit).await
+        let read =
+            tokio::time::timeout(self.config.timeout, self.read_from_brokers(topic, number, from, limit));
+        read.await.unwrap_or_else(|_| Err(late()))
     }
 
     /// The records from memory, when the first of them is there, or on its way.

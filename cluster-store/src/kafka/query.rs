@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use platform_core::kernel::Result;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::ClientContext;
 
 use super::error::{late, unavailable};
 
@@ -80,7 +80,8 @@ impl Query {
         }
         self.ask(move |client, left| {
             // The ends last: a first is never behind its end.
-            let firsts = offsets(client, &topics, Offset::Beginning, left)?;
+            let firsts = offsets(client, &topics, Offset::Beginning, left);
+            let firsts = firsts.inspect_err(|_| refresh(client, &topics, left))?;
             let ends = offsets(client, &topics, Offset::End, left)?;
             let together = |(firsts, ends): (Vec<Option<u64>>, Vec<Option<u64>>)| {
                 firsts.into_iter().zip(ends).map(|(first, end)| (first.unwrap_or(0), end.unwrap_or(0)))
@@ -117,6 +118,15 @@ impl Query {
             }
         })
         .await
+    }
+}
+
+/// Asks anew where the partitions of topics are: what the client remembers may be from before they were made.
+fn refresh(client: &BaseConsumer<Told>, topics: &[(String, u16)], left: Duration) {
+    for (topic, _) in topics {
+        if client.fetch_metadata(Some(topic), left).is_err() {
+            return;
+        }
     }
 }
 

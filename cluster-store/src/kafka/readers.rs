@@ -1,5 +1,6 @@
 //! Reads what is not in memory: a few consumers, each of which goes on where it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ struct Reader {
     consumer: BaseConsumer<Told>,
     /// What comes next: topic, partition, offset.
     at: Option<(String, u16, u64)>,
+    /// Topics that it knows the places of.
+    topics: BTreeSet<String>,
     used: Instant,
 }
 
@@ -53,9 +56,7 @@ pub(super) struct Span {
 impl Readers {
     pub(super) fn new(config: &KafkaConfig) -> Readers {
         let mut client = config.consumer("readers");
-        client
-            .set("queued.max.messages.kbytes", AHEAD_KIB)
-            .set("fetch.message.max.bytes", "524288");
+        client.set("queued.max.messages.kbytes", AHEAD_KIB).set("fetch.message.max.bytes", "524288");
         let (timeout, turns) = (config.timeout, Semaphore::new(READERS));
         Readers { config: client, timeout, turns, idle: Arc::default() }
     }
@@ -107,7 +108,7 @@ fn give_back(idle: &Mutex<Vec<Reader>>, mut reader: Reader) {
 impl Reader {
     fn new(config: &ClientConfig) -> Result<Reader> {
         let consumer = config.create_with_context(Told).map_err(unavailable)?;
-        Ok(Reader { consumer, at: None, used: Instant::now() })
+        Ok(Reader { consumer, at: None, topics: BTreeSet::new(), used: Instant::now() })
     }
 
     fn goes_on(&self, span: &Span) -> bool {
@@ -119,7 +120,7 @@ impl Reader {
     fn read(&mut self, span: &Span, deadline: Instant) -> Result<Vec<Record>> {
         let (topic, partition) = (&span.topic, span.partition);
         if !self.goes_on(span) {
-            self.seek(span)?;
+            self.seek(span, deadline)?;
         }
         let mut found = Vec::new();
         let mut next = span.from;
@@ -161,8 +162,14 @@ impl Reader {
         Ok(found)
     }
 
-    fn seek(&mut self, span: &Span) -> Result<()> {
+    fn seek(&mut self, span: &Span, deadline: Instant) -> Result<()> {
         self.at = None;
+        if !self.topics.contains(&span.topic.full_name) {
+            // A client that does not know yet where the partitions are looks for them only once a second.
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.consumer.fetch_metadata(Some(&span.topic.full_name), left).map_err(unavailable)?;
+            self.topics.insert(span.topic.full_name.clone());
+        }
         let (topic, from) = (&span.topic.full_name, Offset::Offset(span.from as i64));
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, i32::from(span.partition), from).map_err(unavailable)?;

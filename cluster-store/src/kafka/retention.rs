@@ -47,7 +47,8 @@ impl Inner {
                 *first = self.lightened(topic, number as u16, *first, *end, limit).await?;
             }
         }
-        let grown = firsts.iter().zip(&bounds).enumerate().filter(|(_, (first, (before, _)))| *first > before);
+        let grown =
+            firsts.iter().zip(&bounds).enumerate().filter(|(_, (first, (before, _)))| *first > before);
         let grown: Vec<(u16, u64)> = grown.map(|(number, (first, _))| (number as u16, *first)).collect();
         if grown.is_empty() {
             return Ok(());

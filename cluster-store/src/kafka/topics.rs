@@ -68,8 +68,8 @@ impl TopicState {
 /// What a node knows of a partition.
 pub(super) struct Partition {
     first: AtomicU64,
-    /// Behind the last record of this node that was acknowledged: it may not have come back yet.
-    acknowledged: AtomicU64,
+    /// Behind the last record that the brokers have, as far as they told: it may not have come yet.
+    told: AtomicU64,
     /// Behind the last record that came.
     end: watch::Sender<u64>,
     recent: Mutex<Recent>,
@@ -111,7 +111,7 @@ impl Partition {
     fn new(first: u64, end: u64, limit: usize) -> Partition {
         Partition {
             first: first.into(),
-            acknowledged: end.into(),
+            told: end.into(),
             end: watch::Sender::new(end),
             recent: Mutex::new(Recent { records: VecDeque::new(), bytes: 0, limit }),
             weight: Mutex::default(),
@@ -128,12 +128,12 @@ impl Partition {
 
     /// Everything before this can be read, once it has come.
     pub(super) fn known_end(&self) -> u64 {
-        self.acknowledged.load(Ordering::Acquire).max(*self.end.borrow())
+        self.told.load(Ordering::Acquire).max(*self.end.borrow())
     }
 
-    /// A record of this node is durable.
-    pub(super) fn acknowledge(&self, offset: u64) {
-        self.acknowledged.fetch_max(offset + 1, Ordering::AcqRel);
+    /// The brokers have told that everything before this is durable.
+    pub(super) fn told(&self, end: u64) {
+        self.told.fetch_max(end, Ordering::AcqRel);
     }
 
     /// A record has come, whoever appended it: `None` when it does not read. Whether it is new: one before the end means that

@@ -87,12 +87,13 @@ impl Kafka {
     }
 
     /// The one that all tests of this process share, each with a prefix of its own.
-    pub fn shared() -> &'static Kafka {
-        static SHARED: OnceLock<Kafka> = OnceLock::new();
-        SHARED.get_or_init(|| match Kafka::start() {
-            Ok(kafka) => kafka,
-            Err(error) => panic!("Kafka does not start: {error}"),
-        })
+    ///
+    /// # Errors
+    /// As [`Kafka::start`].
+    pub fn shared() -> io::Result<&'static Kafka> {
+        static SHARED: OnceLock<Result<Kafka, String>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Kafka::start().map_err(|error| error.to_string()));
+        shared.as_ref().map_err(|error| io::Error::other(error.clone()))
     }
 
     /// Where it listens, as `host:port`.

@@ -47,8 +47,13 @@ pub trait Place: Send + Sync {
     /// log takes the time from this runtime, and nothing else.
     ///
     /// # Errors
-    /// `log.locked` when it is open already.
+    /// `log.locked` when it is open already, and not shared.
     fn log(&self, runtime: Arc<dyn Runtime>) -> Result<Arc<dyn EventLog>>;
+
+    /// Whether several may have it open at once, as the nodes of a cluster do.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Ends when a subscription that has told nothing until then has nothing to tell. A log in the process knows that
     /// after some turns; one behind a network needs its time.
@@ -92,7 +97,7 @@ macro_rules! __log_cases {
                 a_reader_from_before_begins_at_the_first, a_subscription_goes_on_behind_what_is_gone,
                 the_last_declaration_of_retention_counts;
             reopening: everything_survives, offsets_go_on, groups_go_on, what_retention_removed_stays_away,
-                a_second_opener_is_refused, many_reopenings_lose_nothing;
+                a_second_opener_is_refused_or_shares, many_reopenings_lose_nothing;
         }
     };
 }

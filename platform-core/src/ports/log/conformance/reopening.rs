@@ -49,8 +49,18 @@ pub async fn what_retention_removed_stays_away(place: &dyn Place) {
     assert_eq!(log.values(1, 0).await, [5]);
 }
 
-pub async fn a_second_opener_is_refused(place: &dyn Place) {
+pub async fn a_second_opener_is_refused_or_shares(place: &dyn Place) {
     let log = open(place).await;
+    if place.is_shared() {
+        let other = open(place).await;
+        log.add(LEFT, 0..3).await;
+        other.add(LEFT, 3..5).await;
+        for opened in [&log, &other] {
+            opened.ends(TOPIC).unwrap().pop().unwrap().wait_for(|end| *end == 5).await.unwrap();
+            assert_eq!(opened.values(1, 0).await, [0, 1, 2, 3, 4]);
+        }
+        return;
+    }
     assert_eq!(place.log(SimRuntime::new(1).runtime()).err().unwrap().code(), "log.locked");
     drop(log);
     place.log(SimRuntime::new(1).runtime()).unwrap();
