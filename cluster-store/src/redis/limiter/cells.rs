@@ -38,6 +38,8 @@ struct Cell {
     arrival: Option<u128>,
     /// What is leased and not spent yet, in order.
     pieces: VecDeque<Piece>,
+    /// How much of that is for the first who waits.
+    reserved: u128,
     /// How many requests the next lease is for.
     lease: u32,
     asked_at: u128,
@@ -178,7 +180,7 @@ impl Cell {
             let retry_after = verdict.retry_after.max(self.paced_for(quota, now));
             return Some(Verdict { retry_after, ..verdict });
         }
-        if length > unspent {
+        if length > unspent.saturating_sub(self.reserved) {
             return None;
         }
         self.spend(length);
@@ -214,7 +216,8 @@ impl Cell {
         let (cost, quota, now) = (first.cost, first.quota, first.now);
         let of_others: u128 = others.iter().map(|waiter| length(waiter.cost, waiter.quota)).sum();
         self.resize_lease(quota, now.as_nanos());
-        let needed = length(cost, quota).saturating_sub(self.unspent(now.as_nanos()));
+        self.reserved = self.unspent(now.as_nanos()).min(length(cost, quota));
+        let needed = length(cost, quota) - self.reserved;
         // Who asks for nothing, or for what is never allowed, leases nothing.
         let wanted = match (1..=quota.burst.max(1)).contains(&cost) {
             true => of_others.saturating_add(length(self.lease, quota)),
@@ -251,12 +254,12 @@ impl Cell {
                 _ => self.pieces.push_back(Piece { from, until: arrival }),
             }
         }
+        self.reserved = 0;
         let mut is_first = true;
         for waiter in std::mem::take(&mut self.waiting) {
             let now = waiter.now.as_nanos();
             let verdict = match self.decide(waiter.cost, waiter.quota, now) {
-                // Numbers that no clock can count were rounded: then Redis is right.
-                None if is_first => Some(self.rounded(&waiter, grant.is_granted)),
+                None if is_first => Some(self.as_granted(&waiter, grant.is_granted)),
                 verdict => verdict,
             };
             is_first = false;
@@ -268,11 +271,15 @@ impl Cell {
         }
     }
 
-    /// The verdict of Redis where ours, by the same numbers, is another one.
-    fn rounded(&mut self, waiter: &Waiter, is_granted: bool) -> Verdict {
-        let now = waiter.now.as_nanos();
-        let (verdict, _) = waiter.quota.decide(waiter.cost, self.arrival.unwrap_or_default().min(now), now);
-        self.pieces.clear();
+    /// The verdict of Redis where ours is another one: of what was leased something has passed meanwhile, or numbers that
+    /// no clock can count were rounded.
+    fn as_granted(&mut self, waiter: &Waiter, is_granted: bool) -> Verdict {
+        let (now, length) = (waiter.now.as_nanos(), length(waiter.cost, waiter.quota));
+        // At most so far ahead that it is allowed.
+        let latest = now + waiter.quota.tolerance().saturating_sub(length);
+        let arrival = self.arrival.unwrap_or_default().saturating_sub(length).min(latest);
+        let (verdict, _) = waiter.quota.decide(waiter.cost, arrival, now);
+        self.spend(length);
         match is_granted {
             true => verdict,
             false => Verdict { allowed: false, retry_after: Duration::from_nanos(1), ..verdict },

@@ -93,7 +93,7 @@ fn assert_within(quota: Quota, allowed: &Allowed) {
 static THREADS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn nodes_together_never_allow_more_than_the_quota(
