@@ -62,6 +62,8 @@ pub struct Transactions {
     /// Registered assets that were looked up; they never change.
     assets: Arc<RwLock<BTreeMap<String, u8>>>,
     counts: Arc<Counts>,
+    /// No other process can write to the ledger.
+    alone: bool,
 }
 
 impl Transactions {
@@ -70,12 +72,13 @@ impl Transactions {
     /// # Errors
     /// As [`crate::ports::store::Stores::open`]; `ledger.damaged`.
     pub async fn open(backends: &Backends, config: LedgerConfig) -> Result<Transactions> {
-        Transactions::over(Database::open(backends, &tables::schema()).await?, config).await
+        let alone = backends.stores.are_held_alone();
+        Transactions::over(Database::open(backends, &tables::schema()).await?, config, alone).await
     }
 
-    async fn over(db: Database, config: LedgerConfig) -> Result<Transactions> {
+    async fn over(db: Database, config: LedgerConfig, alone: bool) -> Result<Transactions> {
         let ledger = Ledger::open(&db, config).await?;
-        Ok(Transactions { db, ledger, assets: Arc::default(), counts: Arc::default() })
+        Ok(Transactions { db, ledger, assets: Arc::default(), counts: Arc::default(), alone })
     }
 
     /// The database of this domain.

@@ -54,7 +54,7 @@ impl World {
 
     pub(super) async fn over(&self, store: Arc<dyn Store>) -> Result<Transactions> {
         let db = Database { store, runtime: self.sim.runtime(), keys: Arc::clone(&self.keys) as _ };
-        let domain = Transactions::over(db, self.config).await?;
+        let domain = Transactions::over(db, self.config, true).await?;
         for task in domain.parts().tasks {
             task.start(&*self.sim.runtime(), self.stopper.shutdown());
         }

@@ -50,6 +50,9 @@ const QUEUE: usize = 4_096;
 /// Longest sleep until a pending transfer expires: a clock that jumps forward is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// Between two looks at what other nodes have recorded: each reads the head, and loads the ledger when it has moved.
+const FOLLOW: Duration = Duration::from_millis(20);
+
 /// When an expiry that did not succeed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -99,6 +102,15 @@ impl Ledger {
         Task::new("ledger expiry", move |shutdown| {
             let ledger = ledger.clone();
             Box::pin(async move { ledger.expire(shutdown).await })
+        })
+    }
+
+    /// The worker that brings what other nodes record: without it, it is seen here with the next page of this node.
+    pub fn follower(&self) -> Task {
+        let ledger = self.clone();
+        Task::new("ledger follower", move |shutdown| {
+            let ledger = ledger.clone();
+            Box::pin(async move { ledger.follow(shutdown).await })
         })
     }
 
@@ -170,6 +182,24 @@ impl Ledger {
         drop(sequencer);
         if self.0.view.read().next_expiry != before {
             self.0.wake.wake();
+        }
+    }
+
+    async fn follow(&self, shutdown: Shutdown) {
+        let mut committed = self.0.reader.committed();
+        // What came between the loading and now.
+        committed.mark_changed();
+        while let Some(Ok(())) = shutdown.unless_asked(committed.changed()).await {
+            let followed = self.0.sequencer.lock().await.follow().await;
+            let pause = match followed {
+                Ok(()) => FOLLOW,
+                Err(error) => {
+                    tracing::warn!(%error, "what other nodes recorded could not be read; it is tried again");
+                    committed.mark_changed();
+                    RETRY
+                }
+            };
+            shutdown.sleep(&*self.0.runtime, pause).await;
         }
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::kernel::{RawId, Result, Timestamp, TransferId};
+use tokio::sync::watch;
+
+use crate::kernel::{Position, RawId, Result, Timestamp, TransferId};
 use crate::ports::store::{Doc, DocKey, Store};
 
 use super::blocks;
@@ -38,6 +40,11 @@ impl Reader {
     /// Over a store and what is in memory of it.
     pub fn new(store: Arc<dyn Store>, view: Arc<View>) -> Reader {
         Reader { store, view }
+    }
+
+    /// The last commit of the store, as it moves.
+    pub fn committed(&self) -> watch::Receiver<Position> {
+        self.store.committed()
     }
 
     /// What the runs say of these ids. Ids that are surely in none cost no read.

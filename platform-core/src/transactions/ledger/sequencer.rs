@@ -451,6 +451,16 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Loads what is stored, when somebody else has written a page.
+    ///
+    /// # Errors
+    /// `store.…`, `ledger.damaged`.
+    pub async fn follow(&mut self) -> Result<()> {
+        let stored = self.db.store.get(&[Head::key(MAIN)]).await?.pop().flatten();
+        let is = stored.map_or(Expect::Absent, |head| Expect::Version(head.version));
+        if is == self.expect && !self.stale { Ok(()) } else { self.reload().await }
+    }
+
     /// Has a full segment written to runs.
     fn checkpoint(&mut self) {
         let full = self.view.read().tail.active().frames().len() >= self.config.segment_frames;

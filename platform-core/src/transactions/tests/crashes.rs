@@ -193,7 +193,7 @@ fn a_load_while_another_node_writes_checkpoints_begins_anew() {
             runtime: world.sim.runtime(),
             keys: Arc::clone(&world.keys) as _,
         };
-        let load = Transactions::over(db, world.config);
+        let load = Transactions::over(db, world.config, true);
         let (_, loaded) = world.run(futures_util::future::join(busy, load));
         loaded.unwrap();
     }
