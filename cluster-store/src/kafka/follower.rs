@@ -1,5 +1,6 @@
 //! Follows the ends of all partitions: what any node appends comes here, within milliseconds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,17 +9,18 @@ use bytes::Bytes;
 use platform_core::kernel::{Error, Result, Timestamp};
 use platform_core::ports::log::Record;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::config::KafkaConfig;
 use super::error::unavailable;
 use super::query::{Told, blocking};
-use super::topics::{TopicState, Topics};
+use super::topics::{Arrived, TopicState, Topics};
 
 /// How soon a log that was closed is let go.
 const LOOK: Duration = Duration::from_millis(100);
+/// Records at most whose ends are told together.
+const AT_ONCE: usize = 256;
 /// KiB that are fetched ahead: the thread only passes them on.
 const AHEAD_KIB: &str = "8192";
 
@@ -40,7 +42,7 @@ impl Follower {
             .name("kafka-follower".to_owned())
             .spawn(move || {
                 while !stop.load(Ordering::Acquire) {
-                    take(fetching.poll(LOOK), &topics, &prefix);
+                    take(&fetching, &topics, &prefix);
                 }
             })
             .map_err(|error| {
@@ -72,19 +74,33 @@ impl Drop for Follower {
     }
 }
 
-/// Passes a record on to its partition.
-fn take(polled: Option<Result<impl Message, KafkaError>>, topics: &Topics, prefix: &str) {
-    let message = match polled {
-        None => return,
-        Some(Err(error)) => return tracing::debug!(%error, "the follower of the log waits"),
-        Some(Ok(message)) => message,
-    };
-    let Some(topic) = message.topic().strip_prefix(prefix).and_then(|name| topics.get(name).ok()) else {
-        return;
-    };
+/// Waits for records and passes them on to their partitions; those that came together are told together.
+fn take(consumer: &BaseConsumer<Told>, topics: &Topics, prefix: &str) {
+    let (mut came, mut wait) = (BTreeMap::new(), LOOK);
+    for _ in 0..AT_ONCE {
+        match consumer.poll(wait) {
+            None => break,
+            Some(Err(error)) => tracing::debug!(%error, "the follower of the log waits"),
+            Some(Ok(message)) => {
+                if let Some(topic) = pass_on(&message, topics, prefix) {
+                    came.insert((topic.name.clone(), message.partition() as u16), topic);
+                }
+            }
+        }
+        wait = Duration::ZERO;
+    }
+    for ((_, number), topic) in came {
+        if let Ok(partition) = topic.partition(number) {
+            partition.tell();
+        }
+    }
+}
+
+/// Passes a record on; tells the topic that it is of.
+fn pass_on(message: &impl Message, topics: &Topics, prefix: &str) -> Option<Arc<TopicState>> {
+    let topic = message.topic().strip_prefix(prefix).and_then(|name| topics.get(name).ok())?;
     let (number, offset) = (message.partition() as u16, message.offset() as u64);
-    let Ok(partition) = topic.partition(number) else { return };
-    if !partition.arrive(offset, record(&message)) {
+    if topic.partition(number).ok()?.arrive(offset, record(message)) == Arrived::Lost {
         tracing::error!(
             topic = topic.name,
             partition = number,
@@ -92,6 +108,7 @@ fn take(polled: Option<Result<impl Message, KafkaError>>, topics: &Topics, prefi
             "the brokers have lost records of the log"
         );
     }
+    Some(topic)
 }
 
 /// A record as the port tells it; `None` when its key is not a text.

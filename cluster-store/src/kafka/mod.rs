@@ -190,6 +190,9 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<Record>> {
         let partition = topic.partition(number)?;
+        if partition.has_lost() {
+            return Err(damaged(&topic.name, number, from));
+        }
         let (from, end) = (from.max(partition.first()), partition.known_end());
         if limit == 0 || from >= end {
             return Ok(Vec::new());

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use platform_core::kernel::Result;
+use platform_core::kernel::{Error, Result};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
 
 use super::error::{late, unavailable};
 
@@ -40,12 +41,21 @@ pub(super) fn tell(level: RDKafkaLogLevel, what: &str, message: &str) {
     }
 }
 
-/// Runs what blocks, for a limited time.
+/// Runs what blocks, and waits for it for a limited time. On a thread of its own: nothing waits for one that hangs, as the
+/// end of a tokio runtime would.
 pub(super) async fn blocking<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+    let (answer, answered) = oneshot::channel();
+    let run = move || {
+        // Nobody is there any more when it took too long.
+        let _ = answer.send(work());
+    };
+    std::thread::Builder::new().name("kafka-request".to_owned()).spawn(run).map_err(|error| {
+        Error::unavailable("log.unavailable", "no thread for a request to Kafka").because(error)
+    })?;
+    match tokio::time::timeout(limit, answered).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) | Err(_) => Err(late()),
     }

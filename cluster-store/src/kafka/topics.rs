@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use platform_core::kernel::Result;
@@ -70,15 +70,29 @@ pub(super) struct Partition {
     first: AtomicU64,
     /// Behind the last record that the brokers have, as far as they told: it may not have come yet.
     told: AtomicU64,
-    /// Behind the last record that came.
+    /// Behind the last record that came, as it is told.
     end: watch::Sender<u64>,
     recent: Mutex<Recent>,
+    has_lost: AtomicBool,
     pub(super) weight: Mutex<Weight>,
 }
 
-/// The last records, without a gap, up to the end.
+/// What a record is that has come.
+#[derive(PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// The next one.
+    New,
+    /// From before the end: the brokers have lost what stood there.
+    Lost,
+    /// As the one before, which was told.
+    Again,
+}
+
+/// The last records that came, without a gap.
 struct Recent {
     records: VecDeque<Record>,
+    /// Behind the last one.
+    next: u64,
     bytes: usize,
     limit: usize,
 }
@@ -113,7 +127,8 @@ impl Partition {
             first: first.into(),
             told: end.into(),
             end: watch::Sender::new(end),
-            recent: Mutex::new(Recent { records: VecDeque::new(), bytes: 0, limit }),
+            recent: Mutex::new(Recent { records: VecDeque::new(), next: end, bytes: 0, limit }),
+            has_lost: AtomicBool::new(false),
             weight: Mutex::default(),
         }
     }
@@ -136,15 +151,14 @@ impl Partition {
         self.told.fetch_max(end, Ordering::AcqRel);
     }
 
-    /// A record has come, whoever appended it: `None` when it does not read. Whether it is new: one before the end means that
-    /// the brokers have lost what they had.
-    pub(super) fn arrive(&self, offset: u64, record: Option<Record>) -> bool {
+    /// A record has come, whoever appended it: `None` when it does not read.
+    pub(super) fn arrive(&self, offset: u64, record: Option<Record>) -> Arrived {
         let mut recent = self.recent.lock();
-        let end = *self.end.borrow();
-        if offset < end {
-            return false;
+        if offset < recent.next {
+            // It stands where another one was. Who reads is told, until the handlers begin anew with the next start.
+            return if self.has_lost.swap(true, Ordering::AcqRel) { Arrived::Again } else { Arrived::Lost };
         }
-        if offset > end {
+        if offset > recent.next {
             recent.clear();
         }
         match record {
@@ -152,8 +166,19 @@ impl Partition {
             // Who reads it is told.
             None => recent.clear(),
         }
-        self.end.send_replace(offset + 1);
-        true
+        recent.next = offset + 1;
+        Arrived::New
+    }
+
+    /// Whether the brokers have lost what they had.
+    pub(super) fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Acquire)
+    }
+
+    /// Tells the end of what has come.
+    pub(super) fn tell(&self) {
+        let next = self.recent.lock().next;
+        self.end.send_if_modified(|end| std::mem::replace(end, next) != next);
     }
 
     /// Retention has removed everything before `first`.

@@ -123,6 +123,22 @@ impl Kafka {
         self.server.take().map_or(Ok(()), Server::end)
     }
 
+    /// Lets it hang: it takes connections and answers nothing. [`Kafka::thaw`] lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal("STOP"))
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal("CONT"))
+    }
+
     fn run(&mut self) -> io::Result<()> {
         let jars = installed()?;
         let mut arguments: Vec<String> = JVM.map(str::to_owned).to_vec();

@@ -27,6 +27,7 @@ const WATCHED: &str = r#"
 folder=$1; signal=$2; shift 2
 "$@" >>"$folder/server.log" 2>&1 </dev/null &
 server=$!
+echo "$server" >"$folder/server.pid"
 order=$(cat)
 kill "-$signal" "$server" 2>/dev/null
 wait "$server" 2>/dev/null
@@ -68,6 +69,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         Err(self.failure("it is not ready in time"))
+    }
+
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: &str) -> io::Result<()> {
+        let number = std::fs::read_to_string(self.folder.join("server.pid"))?;
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(number.trim()).status()?;
+        if sent.success() { Ok(()) } else { Err(self.failure("it takes no signal")) }
     }
 
     /// Ends it, and keeps the folder for the next one.

@@ -39,7 +39,7 @@ async fn what_one_node_appends_comes_to_the_other_within_milliseconds() {
     }
     times.sort_unstable();
     let (middle, slow) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("from append on one node to the record on the other: p50 {middle:?}, p99 {slow:?}");
+    eprintln!("from append on one node to the record on the other: p50 {middle:?}, p99 {slow:?}");
     assert!(middle < Duration::from_millis(60), "p50 {middle:?}, p99 {slow:?}");
 }
 
@@ -161,7 +161,7 @@ async fn a_group_is_shared_out_among_nodes_and_handed_over() {
         }
     };
     tokio::time::timeout(HANDED_OVER, taken_over).await.expect("the other node takes over");
-    println!("taken over after {:?}, with a session of a second", begun.elapsed());
+    eprintln!("taken over after {:?}, with a session of a second", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,28 +42,58 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed() {
         std::thread::sleep(2 * TIMEOUT);
         let begun = Instant::now();
         kafka.restart().unwrap();
-        println!("Kafka started again in {:?}", begun.elapsed());
+        eprintln!("Kafka started again in {:?}", begun.elapsed());
         kafka
     });
     let _kafka = kafka.await.unwrap();
     let begun = Instant::now();
     let (slowest, failed) = relayed.await.unwrap();
-    println!("appends failed {failed} times, the slowest took {slowest:?}; done {:?} later", begun.elapsed());
+    eprintln!(
+        "appends failed {failed} times, the slowest took {slowest:?}; done {:?} later",
+        begun.elapsed()
+    );
     assert!(failed > 0 && slowest < 2 * TIMEOUT, "{failed} {slowest:?}");
-    // The other node has followed: it sees all, and what is there again stands behind what it repeats.
-    let (_, end) = other.bounds(TOPIC).await.unwrap()[1];
-    let mut ends = other.ends(TOPIC).unwrap();
-    let come = tokio::time::timeout(Duration::from_secs(10), ends[1].wait_for(|came| *came >= end)).await;
-    come.expect("the other node follows again").unwrap();
-    for node in [&log, &other] {
+    nothing_is_missing(&[&log, &other], 4_000).await;
+}
+
+/// All nodes come to see all numbers, and none stands before those that were to come before it: what was appended again
+/// stands behind what it repeats.
+async fn nothing_is_missing(nodes: &[&KafkaLog], count: u64) {
+    for node in nodes {
+        let (_, end) = node.bounds(TOPIC).await.unwrap()[1];
+        let mut ends = node.ends(TOPIC).unwrap();
+        let come = tokio::time::timeout(Duration::from_secs(10), ends[1].wait_for(|came| *came >= end)).await;
+        come.expect("the node follows again").unwrap();
         let mut next = 0;
         for record in node.read(TOPIC, 1, 0, 100_000).await.unwrap() {
             let number = number(&record.value);
             assert!(number <= next, "{number} stands where {next} was to come");
             next = next.max(number + 1);
         }
-        assert_eq!(next, 4_000);
+        assert_eq!(next, count);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hanging_broker_had_on_its_way_leaves_no_gap() {
+    let kafka = Kafka::start().unwrap();
+    let config = KafkaConfig { timeout: TIMEOUT, ..KafkaConfig::new([kafka.address()], "one") };
+    let log = KafkaLog::connect(&config, SimRuntime::new(1).runtime()).await.unwrap();
+    log.declare(&topic()).await.unwrap();
+    let relayed = {
+        let log = log.clone();
+        tokio::spawn(async move { relay(&log, 0..600).await })
+    };
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        kafka.freeze().unwrap();
+        tokio::time::sleep(TIMEOUT + TIMEOUT / 2).await;
+        kafka.thaw().unwrap();
+    }
+    let (slowest, failed) = relayed.await.unwrap();
+    eprintln!("appends failed {failed} times, the slowest took {slowest:?}");
+    assert!(failed > 0 && slowest < 2 * TIMEOUT, "{failed} {slowest:?}");
+    nothing_is_missing(&[&log], 6_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +120,6 @@ async fn without_a_broker_everything_answers_in_time() {
     for error in [errors.0, errors.1, errors.2, errors.3, errors.4] {
         assert_eq!(error.unwrap().code(), "log.unavailable");
     }
-    println!("all were told after {:?}", begun.elapsed());
+    eprintln!("all were told after {:?}", begun.elapsed());
     assert_eq!(log.read(TOPIC, 1, 0, 10).await.unwrap().len(), 5, "what is in memory is still read");
 }

@@ -80,7 +80,9 @@ pub async fn a_subscription_goes_on_behind_what_is_gone(place: &dyn Place) {
     log.retain().await.unwrap();
     assert_eq!(log.soon(&mut *subscription).await, []);
     let (records, ()) = join(subscription.next(10), log.add(LEFT, 3..5)).await;
-    assert_eq!(numbers(&records.unwrap()), [3, 4]);
+    let mut records = records.unwrap();
+    records.extend(log.all(&mut *subscription).await);
+    assert_eq!(numbers(&records), [3, 4]);
 }
 
 pub async fn the_last_declaration_of_retention_counts(place: &dyn Place) {
