@@ -284,10 +284,13 @@ impl Shared {
         let given_up = std::mem::take(&mut state.waiting);
         drop(state);
         producer.purge(PurgeConfig::default().queue().inflight());
-        // Ends it, after it has told what became of each record.
-        drop(producer);
+        // It tells what became of each record; whatever it does not tell at once is not known.
+        let told = producer.flush(LOOK);
         for (_, append) in given_up {
             append.progress.lock().answer(Err(late()));
+        }
+        if let Err(error) = told {
+            tracing::debug!(%error, "a producer of Kafka was given up");
         }
     }
 }

@@ -131,8 +131,6 @@ impl KafkaConfig {
             .set("auto.offset.reset", "earliest")
             .set("check.crcs", "true")
             .set("fetch.min.bytes", "1")
-            // A new partition joins the next fetch: it waits so long at most.
-            .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "20")
             .set("fetch.queue.backoff.ms", "5");
         client

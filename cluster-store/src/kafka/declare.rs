@@ -28,14 +28,16 @@ pub(super) struct Admin {
     timeout: Duration,
 }
 
-/// The settings of a topic that a declaration says.
+/// The settings of a topic that a declaration says. Kafka counts its own bytes, too, so it may keep twice as many; how many
+/// they are to the record is seen to by ourselves.
 fn retention(topic: &Topic) -> [(&'static str, String); 2] {
-    let told = |limit: Option<u128>| {
-        limit.map_or(FOR_EVER.to_owned(), |limit| limit.min(i64::MAX as u128).to_string())
+    let told = |limit: Option<u128>| match limit {
+        Some(limit) => limit.min(i64::MAX as u128).to_string(),
+        None => FOR_EVER.to_owned(),
     };
     [
         ("retention.ms", told(topic.max_age.map(|age| age.as_millis()))),
-        ("retention.bytes", told(topic.max_bytes.map(u128::from))),
+        ("retention.bytes", told(topic.max_bytes.map(|bytes| 2 * u128::from(bytes)))),
     ]
 }
 

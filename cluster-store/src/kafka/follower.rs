@@ -24,6 +24,9 @@ const AT_ONCE: usize = 256;
 /// KiB that are fetched ahead: the thread only passes them on.
 const AHEAD_KIB: &str = "8192";
 
+/// How long a fetch waits for a record, in milliseconds: so long a topic that was just declared waits to join the next one.
+const WAIT_MS: &str = "100";
+
 /// One consumer for all partitions of all topics.
 pub(super) struct Follower {
     consumer: Arc<BaseConsumer<Told>>,
@@ -34,7 +37,7 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn start(config: &KafkaConfig, topics: Arc<Topics>) -> Result<Follower> {
         let mut client = config.consumer("follower");
-        client.set("queued.max.messages.kbytes", AHEAD_KIB);
+        client.set("queued.max.messages.kbytes", AHEAD_KIB).set("fetch.wait.max.ms", WAIT_MS);
         let consumer: BaseConsumer<Told> = client.create_with_context(Told).map_err(unavailable)?;
         let (consumer, is_closed) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
         let (fetching, stop, prefix) = (Arc::clone(&consumer), Arc::clone(&is_closed), config.topic(""));

@@ -10,7 +10,7 @@ use platform_core::ports::log::Record;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Semaphore;
 
@@ -26,6 +26,10 @@ const READERS: usize = 8;
 const IDLE: Duration = Duration::from_secs(60);
 /// KiB that each fetches ahead.
 const AHEAD_KIB: &str = "1024";
+/// Bytes that are fetched of a partition at once.
+const FETCH_BYTES: &str = "524288";
+/// How long a fetch waits for a record, in milliseconds: so long a reader waits at most that is to go elsewhere.
+const WAIT_MS: &str = "20";
 
 pub(super) struct Readers {
     config: ClientConfig,
@@ -56,7 +60,10 @@ pub(super) struct Span {
 impl Readers {
     pub(super) fn new(config: &KafkaConfig) -> Readers {
         let mut client = config.consumer("readers");
-        client.set("queued.max.messages.kbytes", AHEAD_KIB).set("fetch.message.max.bytes", "524288");
+        client
+            .set("queued.max.messages.kbytes", AHEAD_KIB)
+            .set("fetch.message.max.bytes", FETCH_BYTES)
+            .set("fetch.wait.max.ms", WAIT_MS);
         let (timeout, turns) = (config.timeout, Semaphore::new(READERS));
         Readers { config: client, timeout, turns, idle: Arc::default() }
     }
@@ -78,10 +85,21 @@ impl Readers {
                 None => Reader::new(&config)?,
             };
             let read = reader.read(&span, deadline);
-            give_back(&idle, reader);
+            reader.used = Instant::now();
+            idle.lock().push(reader);
             read
         })
         .await
+    }
+
+    /// Ends those that nobody has needed for a while.
+    pub(super) fn end_idle(&self) {
+        let mut idle = self.idle.lock();
+        let (keep, over): (Vec<_>, Vec<_>) = idle.drain(..).partition(|reader| reader.used.elapsed() < IDLE);
+        *idle = keep;
+        drop(idle);
+        // Their ends take a moment.
+        drop(over);
     }
 }
 
@@ -92,17 +110,6 @@ fn take(idle: &Mutex<Vec<Reader>>, span: &Span) -> Option<Reader> {
     let unused = || idle.iter().enumerate().min_by_key(|(_, reader)| reader.used).map(|(at, _)| at);
     let at = there.or_else(|| if idle.len() < READERS { None } else { unused() })?;
     Some(idle.swap_remove(at))
-}
-
-fn give_back(idle: &Mutex<Vec<Reader>>, mut reader: Reader) {
-    reader.used = Instant::now();
-    let mut idle = idle.lock();
-    idle.push(reader);
-    let (keep, over): (Vec<_>, Vec<_>) = idle.drain(..).partition(|reader| reader.used.elapsed() < IDLE);
-    *idle = keep;
-    drop(idle);
-    // Their ends take a while.
-    drop(over);
 }
 
 impl Reader {
@@ -118,48 +125,48 @@ impl Reader {
     }
 
     fn read(&mut self, span: &Span, deadline: Instant) -> Result<Vec<Record>> {
-        let (topic, partition) = (&span.topic, span.partition);
         if !self.goes_on(span) {
             self.seek(span, deadline)?;
         }
-        let mut found = Vec::new();
-        let mut next = span.from;
+        // Where it stands is known again when all went well.
+        self.at = None;
+        let (mut found, mut next) = (Vec::new(), span.from);
         while found.len() < span.limit && next < span.end {
+            let Some(message) = self.poll(deadline)? else { return Ok(found) };
+            let place = (message.topic(), message.partition(), message.offset() as u64);
+            if place != (&span.topic.full_name, i32::from(span.partition), next) {
+                // Retention has removed what was there a moment ago, or it is lost: who reads on looks again.
+                return Ok(found);
+            }
+            match record(&message) {
+                Some(record) => found.push(record),
+                None if found.is_empty() => return Err(damaged(&span.topic.name, span.partition, next)),
+                None => return Ok(found),
+            }
+            next += 1;
+        }
+        if next < span.end {
+            self.at = Some((span.topic.full_name.clone(), span.partition, next));
+        } else {
+            // What comes then is read from memory: nothing is to be fetched any more.
+            self.consumer.unassign().map_err(unavailable)?;
+        }
+        Ok(found)
+    }
+
+    /// The next record; none when it does not read.
+    fn poll(&self, deadline: Instant) -> Result<Option<BorrowedMessage<'_>>> {
+        loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.consumer.poll(left) {
-                Some(Ok(message)) => {
-                    let offset = message.offset() as u64;
-                    if offset != next || message.partition() != i32::from(partition) {
-                        // Retention has removed what was there a moment ago, or it is lost: who reads on looks again.
-                        self.at = None;
-                        return Ok(found);
-                    }
-                    next += 1;
-                    self.at = Some((topic.full_name.clone(), partition, next));
-                    match record(&message) {
-                        Some(record) => found.push(record),
-                        None if found.is_empty() => return Err(damaged(&topic.name, partition, offset)),
-                        // It is told to who reads on.
-                        None => {
-                            self.at = None;
-                            return Ok(found);
-                        }
-                    }
-                }
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage))) => {
-                    self.at = None;
-                    return Ok(found);
-                }
+                Some(Ok(message)) => return Ok(Some(message)),
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage))) => return Ok(None),
                 // It tries again by itself.
                 Some(Err(error)) => tracing::debug!(%error, "a reader of the log waits"),
-                None if left.is_zero() => {
-                    self.at = None;
-                    return Err(late());
-                }
+                None if left.is_zero() => return Err(late()),
                 None => {}
             }
         }
-        Ok(found)
     }
 
     fn seek(&mut self, span: &Span, deadline: Instant) -> Result<()> {

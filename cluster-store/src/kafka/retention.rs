@@ -23,6 +23,7 @@ pub(super) struct Weight {
 impl Inner {
     /// Removes what the topics that this process declared let go by now.
     pub(super) async fn let_go(self: &Arc<Inner>) -> Result<()> {
+        self.readers.end_idle();
         for topic in self.topics.all() {
             let declared = topic.declared.lock().clone();
             if let Some(declared) = declared.filter(|it| it.max_age.is_some() || it.max_bytes.is_some()) {

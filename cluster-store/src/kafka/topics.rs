@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use super::retention::Weight;
 
-/// Bytes of the last records of a topic that are kept in memory: what handlers read when they are not behind.
-const RECENT_BYTES: usize = 16 << 20;
+/// Bytes of the last records of a topic that are kept in memory, some 8,000 events: what handlers read when they are not
+/// behind.
+const RECENT_BYTES: usize = 4 << 20;
 
 /// All topics of the cluster, by their names.
 #[derive(Default)]
