@@ -1,6 +1,7 @@
 //! The suite of every log over a real server, and what only several nodes can meet.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "what was measured is told")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
