@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::auth::tables::StoredSigningKey;
-use crate::ports::signals::LocalSignals;
 
 #[test]
 fn an_old_key_verifies_until_its_last_token_has_ended() {
@@ -92,18 +91,13 @@ fn a_rotation_without_an_answer_is_in_force_if_it_happened() {
 #[test]
 fn a_node_that_has_not_heard_of_a_rotation_signs_with_the_key_that_is_not_over() {
     let sim = SimRuntime::new(1);
-    let memory = MemoryBackends::new(sim.runtime());
     sim.block_on(async {
-        let backends = memory.backends().await.unwrap();
-        let users = Users::open(&backends).await.unwrap();
-        let db = Database::open(&backends, &Auth::schema()).await.unwrap();
-        // Nodes that do not hear each other.
-        let node = || Auth::over(db.clone(), Arc::new(LocalSignals::default()), users.clone(), cheap());
-        let (one, other) = (node().await.unwrap(), node().await.unwrap());
+        let nodes = DeafNodes::new(&sim).await;
+        let (one, other) = (nodes.start().await, nodes.start().await);
         one.register(&anyone(), &registration("ada@example.org", PASSWORD)).await.unwrap();
         other.rotate_keys(&Context::system()).await.unwrap();
         sim.jump_clock(Duration::from_secs(1_200), false);
         let pair = one.login(&anyone(), &credentials("ada@example.org", PASSWORD)).await.unwrap();
-        assert!(node().await.unwrap().authenticate(&pair.access_token).await.is_ok());
+        assert!(nodes.start().await.authenticate(&pair.access_token).await.is_ok());
     });
 }

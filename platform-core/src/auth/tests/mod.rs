@@ -26,6 +26,7 @@ use crate::kernel::{
     RawId,
 };
 use crate::ports::runtime::SimRuntime;
+use crate::ports::signals::LocalSignals;
 use crate::ports::store::flaky::{Fault, FlakyStore};
 use crate::ports::store::{Batch, Commit, CommitError, Doc, DocKey, OutboxEvents, ScanPage, Store};
 use crate::ports::{Backends, MemoryBackends};
@@ -169,6 +170,25 @@ impl Machine {
     fn start(self, config: AuthConfig) -> World {
         let process = self.start_with_fuse(config, &Arc::new(AtomicI64::new(i64::MAX)));
         World { machine: self, process }
+    }
+}
+
+/// Nodes over one store that do not hear each other.
+struct DeafNodes {
+    db: Database,
+    users: Users,
+}
+
+impl DeafNodes {
+    async fn new(sim: &SimRuntime) -> DeafNodes {
+        let backends = MemoryBackends::new(sim.runtime()).backends().await.unwrap();
+        let users = Users::open(&backends).await.unwrap();
+        DeafNodes { db: Database::open(&backends, &Auth::schema()).await.unwrap(), users }
+    }
+
+    async fn start(&self) -> Auth {
+        let signals = Arc::new(LocalSignals::default());
+        Auth::over(self.db.clone(), signals, self.users.clone(), cheap()).await.unwrap()
     }
 }
 

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ports::signals::LocalSignals;
 
 #[test]
 fn a_refresh_token_is_spent_once_and_replayed_within_the_window() {
@@ -92,14 +91,9 @@ proptest! {
 #[test]
 fn a_node_that_finds_a_session_ended_lets_its_token_in_no_more() {
     let sim = SimRuntime::new(1);
-    let memory = MemoryBackends::new(sim.runtime());
     sim.block_on(async {
-        let backends = memory.backends().await.unwrap();
-        let users = Users::open(&backends).await.unwrap();
-        let db = Database::open(&backends, &Auth::schema()).await.unwrap();
-        // Nodes that do not hear each other.
-        let node = || Auth::over(db.clone(), Arc::new(LocalSignals::default()), users.clone(), cheap());
-        let (one, other) = (node().await.unwrap(), node().await.unwrap());
+        let nodes = DeafNodes::new(&sim).await;
+        let (one, other) = (nodes.start().await, nodes.start().await);
         one.register(&anyone(), &registration("ada@example.org", PASSWORD)).await.unwrap();
         let pair = one.login(&anyone(), &credentials("ada@example.org", PASSWORD)).await.unwrap();
         let principal = other.authenticate(&pair.access_token).await.unwrap();
