@@ -46,6 +46,8 @@ struct Membership {
     consumer: Arc<BaseConsumer<Assignment>>,
     /// The subscriptions of this node.
     groups: Groups,
+    /// One commit at a time: each blocks a thread, for longer than its caller waits when the brokers are away.
+    committing: Arc<tokio::sync::Mutex<()>>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -153,7 +155,14 @@ impl Membership {
             .spawn(move || look_after(&looked_after, &stop))
             .map_err(|error| Error::unavailable("log.unavailable", "no thread for a group").because(error))?;
         let (log, topic) = (Arc::clone(log), Arc::clone(topic));
-        Ok(Membership { log, topic, consumer, groups: Groups::default(), is_over })
+        Ok(Membership {
+            log,
+            topic,
+            consumer,
+            groups: Groups::default(),
+            committing: Arc::default(),
+            is_over,
+        })
     }
 }
 
@@ -219,7 +228,14 @@ impl Source for Membership {
             }
             let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.full_name.clone());
             let timeout = self.log.config.timeout;
-            blocking(timeout, move || commit(&consumer, &topic, partition, offset, timeout)).await
+            let turn = tokio::time::timeout(timeout, Arc::clone(&self.committing).lock_owned()).await;
+            let turn = turn.map_err(|_| late())?;
+            blocking(timeout, move || {
+                // Until the brokers have answered, though nobody waits any more.
+                let _turn = turn;
+                commit(&consumer, &topic, partition, offset, timeout)
+            })
+            .await
         })
     }
 }
