@@ -79,8 +79,9 @@ impl Readers {
         let _turn = turn.map_err(|_| closed("the log was closed"))?;
         let (config, idle, deadline) =
             (self.config.clone(), Arc::clone(&self.idle), Instant::now() + self.timeout);
+        let busy = READERS - self.turns.available_permits().min(READERS);
         blocking(self.timeout, move || {
-            let mut reader = match take(&idle, &span) {
+            let mut reader = match take(&idle, &span, busy) {
                 Some(reader) => reader,
                 None => Reader::new(&config)?,
             };
@@ -103,12 +104,12 @@ impl Readers {
     }
 }
 
-/// The reader that goes on there, or one that stands elsewhere when there are enough.
-fn take(idle: &Mutex<Vec<Reader>>, span: &Span) -> Option<Reader> {
+/// The reader that goes on there, or one that stands elsewhere when there are enough, with those that are busy.
+fn take(idle: &Mutex<Vec<Reader>>, span: &Span, busy: usize) -> Option<Reader> {
     let mut idle = idle.lock();
     let there = idle.iter().position(|reader| reader.goes_on(span));
     let unused = || idle.iter().enumerate().min_by_key(|(_, reader)| reader.used).map(|(at, _)| at);
-    let at = there.or_else(|| if idle.len() < READERS { None } else { unused() })?;
+    let at = there.or_else(|| if idle.len() + busy <= READERS { None } else { unused() })?;
     Some(idle.swap_remove(at))
 }
 
