@@ -158,6 +158,15 @@ impl Kafka {
     }
 }
 
+impl Drop for Kafka {
+    /// One that was stopped has left its folder.
+    fn drop(&mut self) {
+        if self.server.is_none() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
 /// The folder with the jars.
 fn installed() -> io::Result<PathBuf> {
     let home = std::env::var_os("HOME").ok_or_else(|| io::Error::other("no home folder"))?;
