@@ -140,11 +140,11 @@ impl Reader {
         self.rows(&text, &values).await?.iter().map(event).collect()
     }
 
-    /// Forgets events. Without an fsync of its own: what a crash brings back is known to whoever has it.
+    /// Forgets events. Without an fsync of its own: what a crash brings back is known to whoever has it. Both statements
+    /// of one request are one transaction, which a failure ends: the connection goes back to the pool.
     pub(super) async fn trim_outbox(&self, upto: EventPosition) -> Result<()> {
         let text = format!(
-            "begin; set local synchronous_commit = off; \
-             delete from {} where (\"commit\", \"index\") <= ({}, {}); commit",
+            "set local synchronous_commit = off; delete from {} where (\"commit\", \"index\") <= ({}, {})",
             self.layout.own("_outbox"),
             signed(upto.commit),
             upto.index

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::config::PostgresConfig;
 use super::connection::{Connector, in_time};
-use super::error::{no_connection, position, unavailable};
+use super::error::{column, no_connection, position, unavailable};
 use super::layout::Layout;
 use super::migrate::open;
 use super::reader::Reader;
@@ -136,6 +136,15 @@ impl Database {
     }
 }
 
+/// Tells a position, unless a later one is known.
+pub(super) fn tell(committed: &watch::Sender<Position>, position: Position) {
+    committed.send_if_modified(|known| {
+        let is_later = *known < position;
+        *known = (*known).max(position);
+        is_later
+    });
+}
+
 /// Looks at the positions of all stores in one statement, again and again, until nobody listens.
 async fn look(watched: Arc<Mutex<Vec<Watched>>>, pool: Pool, pause: Duration) {
     loop {
@@ -164,15 +173,11 @@ async fn positions(pool: &Pool, text: &str, listening: &[Weak<watch::Sender<Posi
     let client = pool.get().await.map_err(no_connection)?;
     let statement = client.prepare_cached(text).await.map_err(unavailable)?;
     for row in client.query(&statement, &[]).await.map_err(unavailable)? {
-        let at: i32 = super::error::column(&row, 0)?;
+        let at: i32 = column(&row, 0)?;
         let position = position(&row, 1)?;
         let listening = usize::try_from(at).ok().and_then(|at| listening.get(at)).and_then(Weak::upgrade);
         if let Some(committed) = listening {
-            committed.send_if_modified(|known| {
-                let is_later = *known < position;
-                *known = (*known).max(position);
-                is_later
-            });
+            tell(&committed, position);
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::group;
 use super::known::{Known, questions};
 use super::layout::Layout;
 use super::statements::Statements;
+use super::stores::tell;
 
 /// Batches that may wait; a caller beyond that waits for room.
 const QUEUE: usize = 4096;
@@ -170,7 +171,7 @@ impl Writer {
             match ended {
                 Ended::Committed(answers, position) => {
                     self.session = Some(session);
-                    self.tell(position);
+                    tell(&self.committed, position);
                     return Ok(answers);
                 }
                 Ended::Empty(answers) => {
@@ -186,7 +187,7 @@ impl Writer {
                     drop(session);
                     match self.settle(&transaction).await {
                         Some(Fate::Committed) => {
-                            self.tell(position);
+                            tell(&self.committed, position);
                             return Ok(answers);
                         }
                         Some(Fate::Aborted) => last = cause,
@@ -200,26 +201,21 @@ impl Writer {
         Ok(batches.iter().map(|_| Err(not_applied(last.clone()))).collect())
     }
 
-    fn tell(&self, position: Position) {
-        self.committed.send_if_modified(|at| {
-            let is_later = *at < position;
-            *at = (*at).max(position);
-            is_later
-        });
-    }
-
     /// The connection of the last group, or a new one.
     async fn session(&mut self) -> Result<Session> {
         if let Some(session) = self.session.take().filter(|session| !session.client.is_closed()) {
             return Ok(session);
         }
         let client = self.connector.connect().await?;
-        // First: the statements may speak of what is not there any more.
-        let text = format!("select layout from {}", self.layout.own("_head"));
-        let head = client.query_one(&text, &[]).await.map_err(unavailable)?;
-        check_layout(&self.layout, self.number, column(&head, 0)?)?;
-        let statements = in_time(TRIP, Statements::prepare(&client, &self.layout)).await?;
-        Ok(Session { client, statements })
+        in_time(TRIP, async {
+            // First: the statements may speak of what is not there any more.
+            let text = format!("select layout from {}", self.layout.own("_head"));
+            let head = client.query_one(&text, &[]).await.map_err(unavailable)?;
+            check_layout(&self.layout, self.number, column(&head, 0)?)?;
+            let statements = Statements::prepare(&client, &self.layout).await?;
+            Ok(Session { client, statements })
+        })
+        .await
     }
 
     /// Asks, on another connection, what became of a transaction; one that still runs is ended first.
